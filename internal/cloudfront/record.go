@@ -1,0 +1,79 @@
+package cloudfront
+
+import (
+	"bytes"
+	"net/netip"
+)
+
+// Record is one viewer request.
+//
+// Its byte slices point into the line that was parsed, so a Record is good only
+// until that line is reused. Copy what has to live longer.
+type Record struct {
+	Time    int64      // Unix milliseconds on CloudFront's clock: the end of the response
+	Arrived int64      // Unix milliseconds at which the stream got it; 0 = unknown. The caller's: Parse leaves it alone
+	Addr    netip.Addr // c-ip, unmapped, without a zone
+	Status  uint16     // 0 for "000": the viewer left before an answer
+
+	format *Format // nil until a line was parsed
+	line   []byte
+	// bounds[i] is where column i begins and bounds[i+1]-1 where it ends.
+	bounds [maxBounds]uint32
+}
+
+// Raw returns the column of f as it was logged. It is nil when the column is "-" or
+// when f is not in the format, and empty when the column is empty.
+func (r *Record) Raw(f Field) []byte {
+	if r.format == nil {
+		return nil
+	}
+	column := r.format.columns[f]
+	if column == noColumn {
+		return nil
+	}
+	value := r.column(int(column))
+	if len(value) == 1 && value[0] == '-' {
+		return nil
+	}
+	return value
+}
+
+// column returns column i. Its capacity is cut too: appending to it must not
+// write into the next column.
+func (r *Record) column(i int) []byte {
+	start, end := r.bounds[i], r.bounds[i+1]-1
+	return r.line[start:end:end]
+}
+
+// Path returns cs-uri-stem up to its first '?', escaped as it was logged.
+func (r *Record) Path() []byte {
+	path, _, _ := bytes.Cut(r.Raw(FieldCSURIStem), []byte{'?'})
+	return path
+}
+
+// Query returns what follows the first '?' of cs-uri-stem, escaped as it was
+// logged. Where the stem has no '?', it is cs-uri-query. It is nil when there is
+// none, also when nothing follows the '?'.
+func (r *Record) Query() []byte {
+	if _, query, found := bytes.Cut(r.Raw(FieldCSURIStem), []byte{'?'}); found {
+		if len(query) == 0 {
+			return nil
+		}
+		return query
+	}
+	return r.Raw(FieldCSURIQuery)
+}
+
+// Client returns whom the request is counted against: the address itself for IPv4,
+// its /64 for IPv6, as one subscriber has a whole /64 to pick addresses from.
+func (r *Record) Client() netip.Prefix {
+	bits := 64
+	if r.Addr.Is4() {
+		bits = 32
+	}
+	prefix, err := r.Addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // no line was parsed yet
+	}
+	return prefix
+}
