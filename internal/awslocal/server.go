@@ -1,0 +1,202 @@
+package awslocal
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Config is what a [Server] is made from. The zero value works.
+type Config struct {
+	Now       func() time.Time // clock of quotas, fault windows and timestamps; nil = time.Now
+	AccountID string           // twelve digits, part of every ARN; "" = 000000000000
+	Region    string           // region of Kinesis and DynamoDB; "" = us-east-1
+
+	WAF      WAFConfig
+	DynamoDB DynamoDBConfig
+	Kinesis  KinesisConfig
+
+	Faults *Faults     // nil = none; one script serves one Server
+	OnCall func(Call)  // called after every call, on the call's goroutine; nil = none
+	Logger *zap.Logger // nil = silent
+}
+
+func (c Config) withDefaults() Config {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.AccountID == "" {
+		c.AccountID = "000000000000"
+	}
+	if c.Region == "" {
+		c.Region = "us-east-1"
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	return c
+}
+
+// maxBody is the largest request that is read. Kinesis takes the largest ones:
+// 10 MiB of records, a third more as base64, and their keys.
+const maxBody = 16 << 20 // bytes
+
+// service is one stand-in. It is handed only actions that are in its list, and
+// must leave w alone after serve has returned.
+type service interface {
+	serve(w http.ResponseWriter, r *http.Request, action string, body []byte)
+}
+
+// A route says how requests for one service are known.
+type route struct {
+	name    string // as in SigV4 scopes and fault scripts
+	prefix  string // of X-Amz-Target, with the dot
+	actions []string
+	service service
+}
+
+// Server is the stand-ins behind one handler. It may be used by any number of
+// goroutines, starts none and needs no closing.
+type Server struct {
+	cfg    Config
+	routes []*route
+	faults *Faults
+	calls  callLog
+
+	waf *WAF
+}
+
+// New makes a server with no streams, tables or sets in it.
+func New(cfg Config) *Server {
+	cfg = cfg.withDefaults()
+	s := &Server{cfg: cfg, faults: cfg.Faults, waf: newWAF(cfg)}
+	if s.faults == nil {
+		s.faults = NewFaults(0)
+	}
+	s.faults.start(cfg.Now)
+	s.routes = []*route{
+		{name: serviceKinesis, prefix: "Kinesis_20131202.", actions: kinesisActions, service: newKinesis(cfg)},
+		{name: serviceDynamoDB, prefix: "DynamoDB_20120810.", actions: dynamoActions, service: newDynamo(cfg)},
+		{name: serviceWAF, prefix: "AWSWAF_20190729.", actions: wafActions, service: s.waf},
+	}
+	return s
+}
+
+// Faults is the server's fault script, to which rules may be added while it runs.
+func (s *Server) Faults() *Faults { return s.faults }
+
+// WAF gives access to the web ACLs and IP sets without a request.
+func (s *Server) WAF() *WAF { return s.waf }
+
+// ServeHTTP answers one AWS request. Like net/http it may panic with
+// http.ErrAbortHandler, when the fault script cuts the connection.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rt, action, err := s.find(r)
+	if err == nil {
+		err = checkSignature(r, rt.name)
+	}
+	body, readErr := readBody(r)
+	w.Header().Set("Content-Type", responseType(r))
+	w.Header().Set("X-Amzn-Requestid", newID())
+	if err = cmpError(err, readErr); err != nil {
+		writeError(w, err)
+		return
+	}
+	x := &exchange{ResponseWriter: w, call: Call{Service: rt.name, Action: action, At: s.cfg.Now()}}
+	// Deferred, since a cut connection leaves by a panic and is a call, too.
+	defer func() {
+		s.calls.add(x.call)
+		if s.cfg.OnCall != nil {
+			s.cfg.OnCall(x.call)
+		}
+	}()
+	s.faults.serve(x, r, rt, action, body)
+}
+
+// cmpError returns the first error that is not nil.
+func cmpError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find tells service and action from the target header.
+func (s *Server) find(r *http.Request) (*route, string, error) {
+	if r.Method != http.MethodPost {
+		return nil, "", fail(http.StatusMethodNotAllowed, "UnknownOperationException", "AWS actions are sent with POST")
+	}
+	target := r.Header.Get("X-Amz-Target")
+	for _, rt := range s.routes {
+		action, ok := strings.CutPrefix(target, rt.prefix)
+		if !ok {
+			continue
+		}
+		for _, known := range rt.actions {
+			if action == known {
+				return rt, action, nil
+			}
+		}
+		return nil, "", fail(http.StatusBadRequest, "UnknownOperationException", "the %s stand-in has no action %q", rt.name, action)
+	}
+	return nil, "", fail(http.StatusBadRequest, "UnknownOperationException", "no stand-in for target %q", target)
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, fail(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "a request may have %d bytes", maxBody)
+	case err != nil:
+		return nil, fail(http.StatusBadRequest, "SerializationException", "the body ended early: %v", err)
+	}
+	return body, nil
+}
+
+// responseType answers in the JSON version that was asked in.
+func responseType(r *http.Request) string {
+	if t := r.Header.Get("Content-Type"); strings.HasPrefix(t, "application/x-amz-json-") {
+		return t
+	}
+	return "application/x-amz-json-1.1"
+}
+
+// checkSignature wants a SigV4 credential scope that names the service. The
+// signature itself is not checked: any key will do. A request signed for
+// another service is a mistake in a client's settings that AWS refuses.
+func checkSignature(r *http.Request, service string) error {
+	_, scoped := signedFor(r)
+	switch scoped {
+	case service:
+		return nil
+	case "":
+		return fail(http.StatusForbidden, "MissingAuthenticationTokenException", "the request is not signed")
+	default:
+		return fail(http.StatusForbidden, "InvalidSignatureException", "credential should be scoped to correct service: '%s'", service)
+	}
+}
+
+// signedFor returns region and service of the request's credential scope
+// (Credential=KEY/DATE/REGION/SERVICE/aws4_request), or empty strings.
+func signedFor(r *http.Request) (region, service string) {
+	_, rest, ok := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if !ok {
+		return "", ""
+	}
+	credential, _, _ := strings.Cut(rest, ",")
+	part := strings.Split(strings.TrimSpace(credential), "/")
+	if len(part) < 5 { // a key may itself hold slashes, so count from the end
+		return "", ""
+	}
+	return part[len(part)-3], part[len(part)-2]
+}
