@@ -269,7 +269,7 @@ func throttled(service, action string) *apiError {
 		}
 	case serviceDynamoDB:
 		switch action {
-		case "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan", "Query", "BatchWriteItem", "BatchGetItem":
+		case "GetItem", "PutItem", "UpdateItem", "DeleteItem", "Scan", "Query", "BatchWriteItem":
 			code, message = "ProvisionedThroughputExceededException", "the table's throughput was exceeded"
 		}
 	}

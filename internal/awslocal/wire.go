@@ -17,9 +17,11 @@ type apiError struct {
 	code    string // "__type"
 	message string
 	members map[string]any // further members of the error's shape; may be nil
+	cause   error          // what was wrong, for the stand-in itself; may be nil
 }
 
 func (e *apiError) Error() string { return e.code + ": " + e.message }
+func (e *apiError) Unwrap() error { return e.cause }
 
 // fail makes an apiError. The message is what a client's log will show.
 func fail(status int, code, format string, args ...any) *apiError {
@@ -37,7 +39,9 @@ func (e *apiError) with(member string, value any) *apiError {
 
 // serialization is AWS's answer to a body that is not the action's shape.
 func serialization(err error) *apiError {
-	return fail(http.StatusBadRequest, "SerializationException", "%v", err)
+	e := fail(http.StatusBadRequest, "SerializationException", "%v", err)
+	e.cause = err
+	return e
 }
 
 // decode fills in from body and is strict: a member that the shape does not
