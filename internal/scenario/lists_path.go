@@ -1,0 +1,162 @@
+package scenario
+
+// list makes needles of texts that all say the same.
+func list(f facts, e edge, texts ...string) []needle {
+	needles := make([]needle, len(texts))
+	for i, text := range texts {
+		needles[i] = needle{text, f, e}
+	}
+	return needles
+}
+
+func join(lists ...[]needle) []needle {
+	var all []needle
+	for _, l := range lists {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// pathNeedles are looked for in the decoded path, in lower case.
+func pathNeedles() []needle {
+	return join(secretPaths(), backupPaths(), shellPaths(), adminPaths(), exploitPaths(), loginPaths())
+}
+
+// secretPaths hold what no site means to serve, and what a request for can mean
+// nothing else. Each begins at a slash, so that "/environment" is not "/.env".
+func secretPaths() []needle {
+	return join(
+		list(pathSecret, wordEnd,
+			// settings with passwords in them
+			"/.env", "/env.local", "/env.production", "/.aws/credentials", "/.aws/config", "/.azure/credentials",
+			"/.config/gcloud", "/.boto", "/.s3cfg", "/.netrc", "/.pgpass", "/.my.cnf", "/.npmrc", "/.pypirc", "/.yarnrc",
+			"/.dockercfg", "/.docker/config.json", "/.dockerenv", "/.kube/config", "/.terraform", "/terraform.tfstate",
+			"/terraform.tfvars", "/.htpasswd", "/.htaccess", "/.user.ini", "/web.config", "/appsettings.json",
+			"/appsettings.production.json", "/application.properties", "/application.yml", "/application-prod.yml",
+			"/config/database.yml", "/config/database.php", "/config/secrets.yml", "/config/master.key", "/local_settings.py",
+			"/settings.local.php", "/localsettings.php", "/parameters.yml", "/docker-compose.yml", "/docker-compose.yaml",
+			"/docker-compose.prod.yml", "/secrets.json", "/secrets.yml", "/credentials.json", "/service-account.json",
+			"/serviceaccountkey.json", "/firebase-adminsdk.json", "/sftp-config.json", "/.vscode/sftp.json", "/.ftpconfig",
+			"/filezilla.xml", "/sitemanager.xml", "/ws_ftp.ini", "/.remote-sync.json", "/deployment-config.json",
+			// keys and what shells remember
+			"/.ssh", "/id_rsa", "/id_dsa", "/id_ecdsa", "/id_ed25519", "/authorized_keys", "/known_hosts", "/.gnupg",
+			"/server.key", "/private.key", "/privatekey.pem", "/private.pem", "/.bash_history", "/.zsh_history",
+			"/.mysql_history", "/.psql_history", "/.python_history", "/.bashrc", "/.bash_profile", "/.zshrc",
+			// the source
+			"/.git/config", "/.git/head", "/.git/index", "/.git/logs", "/.git/refs", "/.git/objects", "/.gitconfig",
+			"/.git-credentials", "/.svn/entries", "/.svn/wc.db", "/.hg/hgrc", "/.hg/store", "/.bzr/branch", "/cvs/entries",
+			"/.idea/workspace.xml", "/.idea/datasources.xml", "/.vscode/settings.json", "/.ds_store", "/thumbs.db",
+			"/web-inf/web.xml", "/meta-inf/context.xml",
+			// what servers and frameworks tell about themselves
+			"/phpinfo.php", "/phpinfo", "/server-status", "/server-info", "/actuator/env", "/actuator/heapdump",
+			"/actuator/configprops", "/actuator/threaddump", "/heapdump", "/storage/logs/laravel.log", "/telescope/requests",
+			"/debug/pprof", "/_profiler/phpinfo", "/elmah.axd", "/trace.axd", "/.well-known/security-config",
+		),
+		list(pathSecret, atEnd,
+			// copies that editors and people leave of files with passwords
+			"/wp-config.php~", "/wp-config.php.bak", "/wp-config.php.old", "/wp-config.php.save", "/wp-config.php.swp",
+			"/.wp-config.php.swp", "/wp-config.php.txt", "/wp-config.php.orig", "/wp-config.bak", "/wp-config.txt", "/wp-config.old",
+			"/config.php~", "/config.php.bak", "/config.php.old", "/config.php.save", "/config.php.swp", "/config.inc.php~",
+			"/config.inc.php.bak", "/configuration.php~", "/configuration.php.bak", "/configuration.php.old", "/settings.php~",
+			"/settings.php.bak", "/settings.py.bak", "/.git", "/.git/", "/.svn", "/.svn/", "/.hg", "/.hg/", "/web-inf/", "/info.php",
+		),
+	)
+}
+
+// backupPaths count only when they are answered like a page that is not there:
+// sites do offer archives for download.
+func backupPaths() []needle {
+	var needles []needle
+	for _, name := range []string{
+		"backup", "backups", "bak", "site", "website", "web", "www", "wwwroot", "public_html", "htdocs", "html", "public", "db", "database",
+		"dump", "mysql", "sql", "data", "users", "old", "full", "archive", "latest", "localhost", "src", "source", "app", "home", "wordpress", "wp",
+	} {
+		for _, ending := range []string{".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".rar", ".7z", ".gz", ".sql", ".sql.gz", ".sql.zip", ".bak"} {
+			needles = append(needles, needle{"/" + name + ending, pathBackup, atEnd})
+		}
+	}
+	return needles
+}
+
+// shellPaths are file names under which web shells are left and looked for.
+func shellPaths() []needle {
+	var needles []needle
+	for _, name := range []string{
+		"c99", "r57", "b374k", "wso", "wso2", "wso25", "wso112233", "alfa", "alfashell", "alfanew", "indoxploit", "idx", "mini", "marijuana",
+		"gelay", "leafmailer", "leaf", "priv8", "anonymousfox", "symlink", "shell", "shell20211028", "shells", "webshell", "cmdshell", "phpshell",
+		"cmd", "backdoor", "bypass", "bypass403", "filesman", "fm1", "0byte", "0x", "1337", "xleet", "xleet-shell", "doc-shell", "moduless", "ms-edit",
+		"wp-blockup", "wp-conflg", "wp-ver", "wp-l0gin", "wp-22", "wp-sigunq", "wp-2019", "autoload_classmap", "atomlib", "lufix", "lock360",
+		"radio", "simple-shell", "up1", "upfile", "uploader", "adminfuns", "goods1", "chosen", "ws80", "ws81", "ws83", "about1", "wp-p2r3q9c8k4",
+		"c100", "k2", "madspot", "mar", "sadrazam", "antichat", "locus7s", "gfs_sh", "dx", "caidao", "godzilla", "behinder", "tunnel.nosocket",
+	} {
+		needles = append(needles, needle{"/" + name + ".php", pathShell, atEnd})
+	}
+	for _, name := range []string{"cmdasp", "aspxspy", "aspxspy2014", "shell", "cmd", "devilzshell", "zehir", "indexer", "china", "chopper"} {
+		needles = append(needles, needle{"/" + name + ".asp", pathShell, atEnd}, needle{"/" + name + ".aspx", pathShell, atEnd})
+	}
+	for _, name := range []string{"cmd", "shell", "jspspy", "browser", "cmdjsp", "jshell", "up_win32", "jsp-reverse"} {
+		needles = append(needles, needle{"/" + name + ".jsp", pathShell, atEnd}, needle{"/" + name + ".jspx", pathShell, atEnd})
+	}
+	return needles
+}
+
+// adminPaths are interfaces of administrators. They count only when they are
+// refused or missing: where they are not, people work with them.
+func adminPaths() []needle {
+	return list(pathAdmin, word,
+		"/phpmyadmin", "/pma", "/myadmin", "/mysqladmin", "/mysql-admin", "/phppgadmin", "/pgadmin", "/pgadmin4", "/adminer", "/adminer.php",
+		"/dbadmin", "/sqladmin", "/sqlitemanager", "/phpldapadmin", "/sqlbuddy", "/administrator", "/admin", "/admin.php", "/admin.aspx",
+		"/admincp", "/adm", "/wp-admin", "/bitrix/admin", "/typo3", "/umbraco", "/sitecore/login", "/user/admin", "/cms/admin", "/siteadmin",
+		"/webadmin", "/controlpanel", "/cpanel", "/whm", "/plesk", "/webmin", "/ispconfig", "/vesta", "/directadmin", "/manager/html",
+		"/host-manager", "/jmx-console", "/web-console", "/admin-console", "/jenkins", "/hudson", "/solr/admin", "/solr", "/kibana", "/grafana",
+		"/prometheus", "/zabbix", "/nagios", "/cacti", "/portainer", "/rabbitmq", "/activemq", "/consul", "/druid/index.html", "/nacos", "/nexus",
+		"/sonarqube", "/airflow", "/superset", "/metabase", "/jupyter", "/gitlab", "/gitea", "/hue", "/flower", "/telescope", "/horizon",
+		"/_cat/indices", "/_cluster/health", "/_all_dbs", "/_utils", "/actuator", "/console", "/h2-console", "/owa", "/ecp", "/exchange",
+		"/webmail", "/roundcube", "/squirrelmail", "/remote/login", "/vpn/index.html", "/sslvpn", "/logon.aspx", "/sap/admin", "/irj/portal",
+		"/weblogic", "/console/login", "/ibm/console", "/invoker", "/system_console", "/cgi-bin/webproc", "/setup.php", "/install.php", "/installer",
+	)
+}
+
+// exploitPaths are asked for by those who exploit one hole in one product. Where
+// the product is not, they are answered with a refusal, and that is what counts.
+func exploitPaths() []needle {
+	return list(pathExploit, anywhere,
+		"/vendor/phpunit/", "/phpunit/src/util/php/eval-stdin", "/eval-stdin.php", "/_ignition/execute-solution", "/boaform/admin", "/boaform/formlogin",
+		"/gponform/diag_form", "/hnap1", "/cgi-bin/luci/;stok=", "/cgi-bin/nobody/", "/cgi-bin/supervisor/", "/cgi-bin/viewer/",
+		"/cgi-bin/mainfunction.cgi", "/cgi-bin/jarrewrite.sh", "/cgi-bin/.%2e", "/tmui/login.jsp/..;", "/mgmt/tm/util/bash", "/mgmt/shared/authn",
+		"/dana-na/../", "/dana-na/auth/url_default", "/dana-ws/namedusers", "/remote/fgt_lang", "/remote/hostcheck_validate", "/+cscoe+/",
+		"/+cscot+/", "/global-protect/login.esp", "/ssl-vpn/hipreport", "/php/utils/createremoteappwebsession", "/php/ztp_gateway",
+		"/autodiscover/autodiscover.json?@", "/autodiscover/autodiscover.json@", "/ecp/y.js", "/ecp/current/exporttool", "/owa/auth/x.js",
+		"/wls-wsat/", "/_async/asyncresponseservice", "/console/css/%2e%2e", "/console/images/%2e%2e", "/console/css/../", "/console/images/../",
+		"/solr/admin/cores?wt", "/solr/admin/info/system", "/solr/admin/collections?", "/actuator/gateway/routes", "/env/spring.",
+		"/struts2-showcase", "/struts/utils.js", "/struts2-rest-showcase", "/orders.xhtml", "/functionrouter", "/hybridity/api/",
+		"/ui/h5-vsan/rest/proxy", "/ui/vropspluginui/", "/sdk/../../", "/eam/vib", "/analytics/telemetry/ph/api", "/catalog-portal/ui/oauth",
+		"/webtools/control/xmlrpc", "/webtools/control/programexport", "/api/jsonws/invoke", "/cfide/adminapi", "/cfide/administrator",
+		"/cf_scripts/scripts/ajax/ckeditor", "/telerik.web.ui.webresource.axd", "/telerik.web.ui.dialoghandler", "/sitefinity/authenticate",
+		"/server-api/..;", "/pages/createpage-entervariables.action", "/pages/doenterpagevariables.action", "/setup/setupadministrator.action",
+		"/server-info.action?bootstrapstatus", "/json/setup-restore.action", "/template/aui/text-inline.vm", "/plugins/servlet/gadgets/makerequest",
+		"/secure/contactadministrators", "/service/extension/backup/mboximport", "/zimbraadmin/0mvzaehb", "/scripts/wpnbr.dll", "/citrix/xenapp/clientdetection",
+		"/vpn/../vpns/", "/vpns/portal/scripts/newbm.pl", "/vpns/cfg/smb.conf", "/menu/stapp", "/nitro/v1/config/rsva", "/oauth/idp/.well-known/openid-configuration/..",
+		"/api/v1/pods/exec", "/containers/json?all", "/v1.24/containers", "/_search?source={", "/cgi-bin/test-cgi", "/cgi-bin/php-cgi", "/cgi-bin/php?-d",
+		"/cgi-bin/php4", "/cgi-bin/php5", "/php-cgi/php-cgi.exe", "/index.php?s=/index/\\think", "/think\\app/invokefunction", "/public/index.php?s=/index/",
+		"/geoserver/wfs?", "/nacos/v1/auth/users", "/nacos/v1/cs/configs", "/druid/indexer/v1/sampler", "/api/v4/projects/import", "/users/sign_in/..;",
+		"/cgi-bin/kerbynet", "/backupmgt/localjob.php", "/uapi-cgi/", "/picsdesc.xml", "/setup.cgi?next_file=netgear.cfg", "/cgi-bin/account_mgr.cgi",
+		"/goform/setmac", "/goform/formping", "/goform/webread/open", "/shell?cd+/tmp", "/shell?cd /tmp", "/ws/v1/cluster/apps/new-application",
+		"/wp-content/plugins/wp-file-manager/lib/php/connector.minimal", "/wp-content/plugins/revslider/temp", "/wp-content/plugins/hellopress/",
+		"/wp-content/plugins/wpcargo/includes/barcode", "/wp-json/wp/v2/users/../", "/elfinder/php/connector.minimal", "/kcfinder/upload.php",
+		"/fckeditor/editor/filemanager/", "/xmlpserver/servlet/adfresource", "/oa_html/bispgraph", "/ofbiz/control/", "/sap/public/info", "/irj/go/km/navigation",
+		"/ctcwebservice/ctcwebservicebean", "/seeyon/thirdpartycontroller", "/seeyon/htmlofficeservlet", "/general/login_code.php", "/weaver/bsh.servlet.bshservlet",
+		"/nette.micro", "/mifs/aad/api", "/mifs/.;/services", "/aspera/faspex", "/guestaccess.aspx", "/moveitisapi", "/human.aspx", "/adfs/ls/../",
+	)
+}
+
+// loginPaths are where credentials are sent to.
+func loginPaths() []needle {
+	return join(
+		list(pathLogin, anywhere,
+			"login", "logon", "signin", "sign-in", "sign_in", "log-in", "log_in", "/auth", "/oauth", "authenticate", "/session", "/token",
+			"/account", "/user/verify", "/users/verify", "password", "passwd", "/credential", "/2fa", "/otp", "/mfa", "j_security_check", "/sso", "/saml",
+		),
+		list(pathWPAuth, wordEnd, "/wp-login.php", "/xmlrpc.php"),
+	)
+}
