@@ -1,0 +1,38 @@
+package detect
+
+import (
+	"net/netip"
+
+	"weir/internal/scenario"
+)
+
+// An Alert is one overflow of a client's bucket.
+type Alert struct {
+	Scenario *scenario.Scenario
+	Client   netip.Prefix // what the bucket counted: an IPv4 /32 or an IPv6 /64
+	Addr     netip.Addr   // of the record that overflowed it
+	At       int64        // event time of that record, Unix milliseconds
+	First    int64        // event time of the first record in the bucket, Unix milliseconds
+	Events   int          // records that the bucket counted, the last one included
+	Arrived  int64        // when the stream got the last record, Unix milliseconds; 0 = unknown
+
+	// Samples are the latest requests in the bucket, oldest first: up to 20, or
+	// fewer when there was no room to keep them.
+	Samples []Sample
+}
+
+// A Sample is one request of an alert, in its wire form: what the client sent,
+// with its own escapes. Longer values are cut.
+type Sample struct {
+	Time      int64 // Unix milliseconds
+	Addr      netip.Addr
+	Status    uint16
+	Method    string // up to 16 bytes
+	Host      string // up to 128 bytes
+	Path      string // up to 512 bytes
+	Query     string // up to 512 bytes
+	UserAgent string // up to 256 bytes
+	Country   string // up to 8 bytes
+	ASN       string // up to 16 bytes
+	RequestID string // up to 64 bytes
+}

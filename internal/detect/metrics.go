@@ -1,0 +1,104 @@
+package detect
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// An outcome is what became of a record. Of the outcomes of its hits a record
+// has the least.
+type outcome uint8
+
+const (
+	outcomePoured    outcome = iota // into at least one bucket
+	outcomeRepeated                 // its values had been counted in every bucket
+	outcomeLate                     // older than the life of every bucket
+	outcomeBlocked                  // its client was banned at its time
+	outcomeDuplicate                // its request id was seen before
+	outcomes
+)
+
+var outcomeNames = [outcomes]string{"poured", "repeated", "late", "blocked", "duplicate"}
+
+type metrics struct {
+	records   [outcomes]prometheus.Counter
+	unmatched prometheus.Counter
+	pours     []prometheus.Counter // by scenario
+	alerts    []prometheus.Counter // by scenario
+	buckets   prometheus.Gauge
+	evicted   prometheus.Counter // buckets
+	forgotten prometheus.Counter // distinct values
+}
+
+func newMetrics(reg prometheus.Registerer, scenarios []string) *metrics {
+	records := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "detect_records_total",
+		Help: "Records by what became of them: poured into a bucket, unmatched by every scenario, repeated (only values that their buckets had counted), duplicate (request id seen before), blocked (client banned at that time), late (older than the life of their buckets).",
+	}, []string{"outcome"})
+	pours := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "detect_pours_total",
+		Help: "Events that the buckets of a scenario accepted.",
+	}, []string{"scenario"})
+	alerts := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "detect_alerts_total",
+		Help: "Alerts raised by a scenario.",
+	}, []string{"scenario"})
+	evictions := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "detect_evictions_total",
+		Help: "State that gave way for want of memory while it was still needed: a bucket, or a distinct value that a bucket had counted.",
+	}, []string{"kind"})
+	m := &metrics{
+		unmatched: records.WithLabelValues("unmatched"),
+		buckets: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "detect_buckets",
+			Help: "Buckets that have not expired.",
+		}),
+		evicted:   evictions.WithLabelValues("bucket"),
+		forgotten: evictions.WithLabelValues("distinct"),
+	}
+	for i, name := range outcomeNames {
+		m.records[i] = records.WithLabelValues(name)
+	}
+	for _, name := range scenarios {
+		m.pours = append(m.pours, pours.WithLabelValues(name))
+		m.alerts = append(m.alerts, alerts.WithLabelValues(name))
+	}
+	reg.MustRegister(records, pours, alerts, evictions, m.buckets)
+	return m
+}
+
+// A tally counts for one shard between two flushes, so that counting costs no
+// atomic operation a record.
+type tally struct {
+	records   [outcomes]uint64
+	pours     []uint64 // by scenario
+	alerts    []uint64 // by scenario
+	forgotten uint64
+
+	live int64 // buckets, as last told
+}
+
+func newTally(scenarios int) tally {
+	return tally{pours: make([]uint64, scenarios), alerts: make([]uint64, scenarios)}
+}
+
+// flush adds what a shard counted to the metrics.
+func (t *tally) flush(s *shard) {
+	for i := range t.records {
+		move(s.metrics.records[i], &t.records[i])
+	}
+	for i := range t.pours {
+		move(s.metrics.pours[i], &t.pours[i])
+		move(s.metrics.alerts[i], &t.alerts[i])
+	}
+	move(s.metrics.evicted, &s.buckets.evicted)
+	move(s.metrics.forgotten, &t.forgotten)
+	if now := s.buckets.live; now != t.live {
+		s.metrics.buckets.Add(float64(now - t.live))
+		t.live = now
+	}
+}
+
+func move(counter prometheus.Counter, n *uint64) {
+	if *n > 0 {
+		counter.Add(float64(*n))
+		*n = 0
+	}
+}
