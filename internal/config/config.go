@@ -1,0 +1,130 @@
+// Package config holds the settings of Weir: their names, defaults, allowed
+// values and meaning, written down once, in [Config].settings. Parsing,
+// checking, -help, what "weir config" prints and the table in README.md all
+// come from there.
+//
+// WEIR_KINESIS_POLL stands for the flag -kinesis-poll; a flag wins over a
+// variable, a variable over the default. White space around a value is dropped
+// and a variable that is empty then is the same as one that is not set. Whatever
+// is wrong is reported at once, so that a deployment fails one time and not five.
+//
+// It knows no other package: what only another package can judge, a command
+// hands in with [Loader.Check].
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Config is every setting, checked. Settings of sections that a command did not
+// [Register] have their defaults.
+type Config struct {
+	Log struct {
+		Fields string // of the real-time log: "all" or a list, to be read by package cloudfront
+	}
+	Kinesis struct {
+		Stream     string // name or ARN
+		LeaseTable string
+		Worker     string // "" = the host name
+		Start      Start
+		Poll       time.Duration
+		MaxRecords int
+		Failover   time.Duration
+		Fanout     string // consumer name; "" = polling
+	}
+	Detect struct {
+		Shards int // 0 = one for each core
+	}
+	State struct {
+		Memory int64 // bytes
+	}
+	Ban struct {
+		Duration  time.Duration
+		Action    string
+		Allowlist []netip.Prefix // masked
+		Adopt     time.Duration
+		File      string
+		History   time.Duration
+	}
+	WAF struct {
+		Scope           string // "CLOUDFRONT" or "REGIONAL"
+		Sets            []string
+		WritesPerSecond float64
+		ExpiryGrace     time.Duration
+		Drift           time.Duration
+		BlockStatus     int // an HTTP status
+	}
+	API struct {
+		Listen string // host:port
+		Token  string // "" = none is asked for
+	}
+	Logger struct {
+		Level  string // "debug", "info", "warn" or "error"
+		Format string // "json" or "console"
+	}
+	StopTimeout time.Duration
+
+	// Scenario holds the WEIR_SCENARIO_* variables that are set, by name, as they
+	// were given: package scenario knows what they may be.
+	Scenario map[string]string
+
+	values []Value
+}
+
+// Start is where a stream is read from while no checkpoint says better.
+type Start struct {
+	Back   time.Duration // this long before now; 0 is from now on
+	Oldest bool          // all that the stream still has; Back is not looked at
+}
+
+// A setting is one thing that can be set.
+type setting struct {
+	name string // of the variable, and through it of the flag and the section
+	def  string // as one would write it; "" = none
+	kind kind   // what it may be, and which field of a Config it fills
+	doc  string // what it is, as the end of a sentence
+}
+
+const hour = time.Hour
+
+// settings lists every setting, bound to the fields of c, in the order in which
+// people should read them.
+func (c *Config) settings() []setting {
+	return []setting{
+		{"WEIR_LOG_FIELDS", "all", text(&c.Log.Fields, "all, or a list of field names", "list"), "fields of the CloudFront real-time log configuration; their order does not matter"},
+
+		{"WEIR_KINESIS_STREAM", "", stream(&c.Kinesis.Stream), "the stream that CloudFront writes its real-time log to"},
+		{"WEIR_KINESIS_LEASE_TABLE", "weir-leases", table(&c.Kinesis.LeaseTable), "where leases and checkpoints are kept; one table for each stream"},
+		{"WEIR_KINESIS_WORKER", "", worker(&c.Kinesis.Worker), "who holds a lease, for people who read the table: a random end is added, and without it the host name is taken"},
+		{"WEIR_KINESIS_START", "2m", start(&c.Kinesis.Start), "how far back a stream without checkpoints is read"},
+		{"WEIR_KINESIS_POLL", "200ms", duration(&c.Kinesis.Poll, 200*time.Millisecond, 10*time.Second), "time between two reads of a shard; Kinesis allows five a second, for all consumers together"},
+		{"WEIR_KINESIS_MAX_RECORDS", "3000", whole(&c.Kinesis.MaxRecords, 1, 10_000), "records in one read of a shard"},
+		{"WEIR_KINESIS_FAILOVER", "10s", duration(&c.Kinesis.Failover, 3*time.Second, 5*time.Minute), "how long the lease of a worker that has died outlives it"},
+		{"WEIR_KINESIS_FANOUT", "", consumer(&c.Kinesis.Fanout), "consumer to register for enhanced fan-out; without it shards are polled"},
+
+		{"WEIR_DETECT_SHARDS", "0", whole(&c.Detect.Shards, 0, 256), "goroutines that clients are dealt to; 0 is one for each core"},
+		{"WEIR_STATE_MEMORY", "512MiB", size(&c.State.Memory, 16*mebi, tebi), "memory for buckets, request ids and sample requests; what gives way when it is full is counted"},
+
+		{"WEIR_BAN_DURATION", "4h", duration(&c.Ban.Duration, time.Minute, 365*24*hour), "how long a ban lasts whose scenario does not say"},
+		{"WEIR_BAN_ACTION", "block", choice(&c.Ban.Action, "block"), "what is done about a client whose scenario does not say"},
+		{"WEIR_BAN_ALLOWLIST", "", prefixes(&c.Ban.Allowlist), "who is never banned"},
+		{"WEIR_BAN_ADOPT", "1h", duration(&c.Ban.Adopt, time.Minute, 365*24*hour), "how long an address stays that an IP set holds at start and the store does not know"},
+		{"WEIR_BAN_FILE", "weir.db", text(&c.Ban.File, "a file name", "file"), "SQLite file that decisions are kept in"},
+		{"WEIR_BAN_HISTORY", "720h", duration(&c.Ban.History, hour, 10*365*24*hour), "how long decisions are kept after their end"},
+
+		{"WEIR_WAF_SCOPE", "CLOUDFRONT", choice(&c.WAF.Scope, "CLOUDFRONT", "REGIONAL"), "scope of the web ACL and its IP sets"},
+		{"WEIR_WAF_SETS", "weir-", words(&c.WAF.Sets, "a name prefix, or a list of ARNs separated by commas", "list"), "IP sets that bans are written to"},
+		{"WEIR_WAF_WRITES_PER_SECOND", "0.5", rate(&c.WAF.WritesPerSecond, 0.01, 1), "UpdateIPSet calls; AWS allows one a second, for all writers in the account and region together"},
+		{"WEIR_WAF_EXPIRY_GRACE", "30s", duration(&c.WAF.ExpiryGrace, 0, hour), "how long an ended ban may stay in an IP set, so that one write removes many"},
+		{"WEIR_WAF_DRIFT", "1m", duration(&c.WAF.Drift, 10*time.Second, hour), "time between two looks for what others have written to the IP sets"},
+		{"WEIR_WAF_BLOCK_STATUS", "429", status(&c.WAF.BlockStatus), "status that the rule answers a banned client with, by which its records are known; nothing else should answer with it"},
+
+		{"WEIR_API_LISTEN", "127.0.0.1:9180", listen(&c.API.Listen), "address of health, metrics and decisions over HTTP"},
+		{"WEIR_API_TOKEN", "", secret(&c.API.Token), "bearer token that the API asks for; needed where it listens beyond this machine"},
+
+		{"WEIR_LOGGER_LEVEL", "info", choice(&c.Logger.Level, "debug", "info", "warn", "error"), "least severe log lines to write"},
+		{"WEIR_LOGGER_FORMAT", "json", choice(&c.Logger.Format, "json", "console"), "form of a log line"},
+		{"WEIR_STOP_TIMEOUT", "20s", duration(&c.StopTimeout, time.Second, 110*time.Second), "how long an orderly stop may take; the task's stopTimeout should be longer"},
+	}
+}
