@@ -1,17 +1,233 @@
 package awslocal
 
-import "net/http"
+import (
+	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
 
-// KinesisConfig is the stand-in stream's settings.
-type KinesisConfig struct{}
+// KinesisConfig is the stand-in streams' settings. The zero value behaves like
+// the service: it refuses what is beyond a shard's limits.
+type KinesisConfig struct {
+	// Unlimited lifts the limits of shards (records, bytes and calls a second)
+	// and lets iterators and tokens live for ever.
+	Unlimited bool
+
+	// Retention is how long a new stream keeps records, at least a millisecond;
+	// 0 = 24h, the service's least. It bounds the memory that a stream takes.
+	Retention time.Duration
+
+	// EmptyEvery makes each so many-th GetRecords of a shard an empty page
+	// though records wait, as the service's shards have them; 0 = never.
+	EmptyEvery int
+
+	// SubscriptionLife is how long a SubscribeToShard lasts; 0 = 5 min.
+	SubscriptionLife time.Duration
+
+	// PushEvery is how often a subscription looks for records; 0 = 50 ms.
+	PushEvery time.Duration
+}
+
+func (c KinesisConfig) withDefaults() KinesisConfig {
+	if c.Retention <= 0 {
+		c.Retention = defaultRetention
+	}
+	if c.SubscriptionLife <= 0 {
+		c.SubscriptionLife = defaultSubscription
+	}
+	if c.PushEvery <= 0 {
+		c.PushEvery = 50 * time.Millisecond
+	}
+	return c
+}
 
 // kinesisActions are the actions that are routed to the stand-in.
-var kinesisActions = []string{}
+var kinesisActions = []string{
+	"CreateStream", "DeleteStream", "DescribeStream", "DescribeStreamSummary", "ListStreams", "ListShards",
+	"IncreaseStreamRetentionPeriod", "DecreaseStreamRetentionPeriod",
+	"PutRecord", "PutRecords", "GetShardIterator", "GetRecords",
+	"SplitShard", "MergeShards", "UpdateShardCount",
+	"RegisterStreamConsumer", "DescribeStreamConsumer", "DeregisterStreamConsumer", "ListStreamConsumers",
+	"SubscribeToShard",
+}
 
-type kinesis struct{}
+// Kinesis is the stand-in for Kinesis data streams. A stream is ACTIVE as soon
+// as it is made, and resharding is done when its call returns.
+type Kinesis struct {
+	cfg       KinesisConfig
+	now       func() time.Time
+	account   string
+	arnPrefix string // of a stream's ARN, up to its name
 
-func newKinesis(Config) *kinesis { return &kinesis{} }
+	mu      sync.RWMutex
+	streams map[string]*stream // by name; guarded by mu
+	made    uint64             // streams ever made; guarded by mu
+}
 
-func (*kinesis) serve(w http.ResponseWriter, _ *http.Request, action string, _ []byte) {
-	writeError(w, fail(http.StatusBadRequest, "UnknownOperationException", "no action %q", action))
+func newKinesis(cfg Config) *Kinesis {
+	return &Kinesis{
+		cfg: cfg.Kinesis.withDefaults(), now: cfg.Now, account: cfg.AccountID,
+		arnPrefix: "arn:aws:kinesis:" + cfg.Region + ":" + cfg.AccountID + ":stream/",
+		streams:   make(map[string]*stream),
+	}
+}
+
+func (k *Kinesis) serve(w http.ResponseWriter, r *http.Request, action string, body []byte) {
+	switch action {
+	case "PutRecords":
+		k.servePutRecords(w, body)
+	case "PutRecord":
+		k.servePutRecord(w, body)
+	case "GetRecords":
+		k.serveGetRecords(w, body)
+	case "SubscribeToShard":
+		k.serveSubscribeToShard(w, r, body)
+	default:
+		k.serveControl(w, action, body)
+	}
+}
+
+// serveControl serves the actions that are not about records.
+func (k *Kinesis) serveControl(w http.ResponseWriter, action string, body []byte) {
+	switch action {
+	case "CreateStream":
+		control(w, body, k.createStream)
+	case "DeleteStream":
+		control(w, body, k.deleteStream)
+	case "DescribeStream":
+		control(w, body, k.describeStream)
+	case "DescribeStreamSummary":
+		control(w, body, k.describeStreamSummary)
+	case "ListStreams":
+		control(w, body, k.listStreams)
+	case "ListShards":
+		control(w, body, k.listShards)
+	case "IncreaseStreamRetentionPeriod":
+		control(w, body, k.increaseRetention)
+	case "DecreaseStreamRetentionPeriod":
+		control(w, body, k.decreaseRetention)
+	case "GetShardIterator":
+		control(w, body, k.getShardIterator)
+	case "SplitShard":
+		control(w, body, k.splitShard)
+	case "MergeShards":
+		control(w, body, k.mergeShards)
+	case "UpdateShardCount":
+		control(w, body, k.updateShardCount)
+	case "RegisterStreamConsumer":
+		control(w, body, k.registerConsumer)
+	case "DescribeStreamConsumer":
+		control(w, body, k.describeConsumer)
+	case "DeregisterStreamConsumer":
+		control(w, body, k.deregisterConsumer)
+	case "ListStreamConsumers":
+		control(w, body, k.listConsumers)
+	default:
+		panic("BUG: no such action: " + action)
+	}
+}
+
+// control decodes a request, carries it out and answers it.
+func control[In any](w http.ResponseWriter, body []byte, do func(*In) (any, error)) {
+	in := new(In)
+	if err := decode(body, in); err != nil {
+		writeError(w, err)
+		return
+	}
+	if named, ok := any(in).(interface{ name() string }); ok {
+		noteResource(w, named.name())
+	}
+	out, err := do(in)
+	reply(w, out, err)
+}
+
+// streamRef is how a request says which stream it means.
+type streamRef struct {
+	StreamName string
+	StreamARN  string
+}
+
+// name is the stream's name, also when only the ARN was given.
+func (r *streamRef) name() string {
+	if r.StreamName != "" {
+		return r.StreamName
+	}
+	_, name, _ := strings.Cut(r.StreamARN, ":stream/")
+	return name
+}
+
+// find returns the stream that a request means.
+func (k *Kinesis) find(ref streamRef) (*stream, error) {
+	name := ref.name()
+	if ref.StreamName == "" && ref.StreamARN == "" {
+		return nil, invalidArgument("neither StreamARN nor StreamName was given")
+	}
+	k.mu.RLock()
+	s := k.streams[name]
+	k.mu.RUnlock()
+	if s == nil || ref.StreamARN != "" && ref.StreamARN != s.arn {
+		return nil, notFound("stream %s under account %s not found", name, k.account)
+	}
+	s.sweep(k.now())
+	return s, nil
+}
+
+// open is find, for requests that do not come through control.
+func (k *Kinesis) open(w http.ResponseWriter, ref streamRef) (*stream, error) {
+	noteResource(w, ref.name())
+	return k.find(ref)
+}
+
+// shard returns a shard of the stream, open or closed.
+func (s *stream) shard(id string) (*shard, error) {
+	if sh := s.layout.Load().find(id); sh != nil {
+		return sh, nil
+	}
+	return nil, notFound("shard %.60s in stream %s does not exist", id, s.name)
+}
+
+// epochSeconds is a time as JSON 1.1 has it, to the millisecond.
+type epochSeconds float64
+
+func fromMillis(ms int64) epochSeconds { return epochSeconds(float64(ms) / 1000) }
+
+// millis is Unix milliseconds, with what no clock shows cut off.
+func (e epochSeconds) millis() int64 {
+	return int64(math.Round(min(max(float64(e), 0), 1e10) * 1000))
+}
+
+// millis is Unix milliseconds; times before 1970 count as 1970.
+func millis(t time.Time) int64 { return max(0, t.UnixMilli()) }
+
+func isoTime(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func (k *Kinesis) rateExceeded(sh *shard) string {
+	return "rate exceeded for shard " + sh.id + " in stream " + sh.stream.name + " under account " + k.account
+}
+
+func invalidArgument(format string, args ...any) *apiError {
+	return fail(http.StatusBadRequest, "InvalidArgumentException", format, args...)
+}
+
+// invalidShape is about a value that the action's model already rules out.
+func invalidShape(format string, args ...any) *apiError {
+	return fail(http.StatusBadRequest, "ValidationException", format, args...)
+}
+
+func notFound(format string, args ...any) *apiError {
+	return fail(http.StatusBadRequest, "ResourceNotFoundException", format, args...)
+}
+
+func inUse(format string, args ...any) *apiError {
+	return fail(http.StatusBadRequest, "ResourceInUseException", format, args...)
+}
+
+func limitExceeded(format string, args ...any) *apiError {
+	return fail(http.StatusBadRequest, "LimitExceededException", format, args...)
+}
+
+func throughputExceeded(message string) *apiError {
+	return fail(http.StatusBadRequest, "ProvisionedThroughputExceededException", "%s", message)
 }

@@ -67,19 +67,20 @@ type Server struct {
 	faults *Faults
 	calls  callLog
 
-	waf *WAF
+	kinesis *Kinesis
+	waf     *WAF
 }
 
 // New makes a server with no streams, tables or sets in it.
 func New(cfg Config) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, faults: cfg.Faults, waf: newWAF(cfg)}
+	s := &Server{cfg: cfg, faults: cfg.Faults, kinesis: newKinesis(cfg), waf: newWAF(cfg)}
 	if s.faults == nil {
 		s.faults = NewFaults(0)
 	}
 	s.faults.start(cfg.Now)
 	s.routes = []*route{
-		{name: serviceKinesis, prefix: "Kinesis_20131202.", actions: kinesisActions, service: newKinesis(cfg)},
+		{name: serviceKinesis, prefix: "Kinesis_20131202.", actions: kinesisActions, service: s.kinesis},
 		{name: serviceDynamoDB, prefix: "DynamoDB_20120810.", actions: dynamoActions, service: newDynamo(cfg)},
 		{name: serviceWAF, prefix: "AWSWAF_20190729.", actions: wafActions, service: s.waf},
 	}
