@@ -1,0 +1,117 @@
+package kinesis
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+)
+
+// A shard is one whose lease this worker holds, from when the lease was taken
+// until it was given back or lost.
+type shard struct {
+	id     string
+	lease  *lease
+	feed   feed
+	reader *reader // of KCL's consumer, which alone uses it; nil with enhanced fan-out
+	stats  stats
+
+	// gone is set when the stream does not list the shard any more: what it held
+	// has reached the end of its retention.
+	gone atomic.Bool
+}
+
+// stats is what is known about the reading of one shard.
+type stats struct {
+	behind   atomic.Int64 // milliseconds behind the newest record of the shard
+	read     atomic.Int64 // Unix milliseconds of the latest read that succeeded; 0 = none yet
+	arrived  atomic.Int64 // Unix milliseconds at which the latest record arrived in the stream; 0 = none yet
+	retrying atomic.Bool  // handle has returned an error for the batch in hand
+}
+
+// sawPage notes what a read has brought.
+func (s *stats) sawPage(records []types.Record, behind int64) {
+	s.behind.Store(behind)
+	s.read.Store(time.Now().UnixMilli())
+	if n := len(records); n > 0 && records[n-1].ApproximateArrivalTimestamp != nil {
+		s.arrived.Store(records[n-1].ApproximateArrivalTimestamp.UnixMilli())
+	}
+}
+
+// ledger is the list of shards that this worker holds.
+type ledger struct {
+	wake chan struct{} // one slot: a lease was given back
+
+	mu      sync.Mutex
+	held    map[string]*shard
+	freed   map[string]time.Time // when the lease was given back or lost
+	handled map[string]string    // how far this process has handled a shard that it does not hold now
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		wake: make(chan struct{}, 1), held: make(map[string]*shard),
+		freed: make(map[string]time.Time), handled: make(map[string]string),
+	}
+}
+
+func (g *ledger) add(s *shard) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held[s.id] = s
+}
+
+// remove takes a shard off the list and remembers how far it was handled: should
+// the lease come back before its checkpoint reached the table, nothing is
+// handled a second time.
+func (g *ledger) remove(s *shard) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.held, s.id)
+	g.freed[s.id] = time.Now()
+	if at := s.lease.progress(); at != "" && at != shardEnd {
+		g.handled[s.id] = at
+	}
+	select {
+	case g.wake <- struct{}{}:
+	default:
+	}
+}
+
+// forget drops what is remembered of a shard that the stream no longer has.
+func (g *ledger) forget(id string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.freed, id)
+	delete(g.handled, id)
+}
+
+// get returns a held shard, or nil.
+func (g *ledger) get(id string) *shard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.held[id]
+}
+
+// past tells how far a shard was handled by this process before, and when its
+// lease ended; zero values if it never had it.
+func (g *ledger) past(id string) (handled string, freed time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.handled[id], g.freed[id]
+}
+
+// all returns the held shards by id.
+func (g *ledger) all() []*shard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make([]*shard, 0, len(g.held))
+	for _, s := range g.held {
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b *shard) int { return cmp.Compare(a.id, b.id) })
+	return list
+}

@@ -1,0 +1,209 @@
+package kinesis
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	ddbtypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	kcl "github.com/vmware/vmware-go-kcl-v2/clientlibrary/config"
+	"github.com/vmware/vmware-go-kcl-v2/clientlibrary/worker"
+	"go.uber.org/zap"
+
+	"weir/internal/awshttp"
+)
+
+// Source reads one stream. It is made by New and run once.
+type Source struct {
+	cfg    Config
+	stream stream
+	http   *awshttp.Client
+	table  *table
+	ledger *ledger
+	log    *zap.Logger
+	m      *metrics
+
+	quietRead, quietHandle seldom
+	ran                    atomic.Bool
+
+	mu     sync.Mutex
+	report boardReport
+}
+
+// New checks the settings, all at once, and makes the clients. It calls nobody.
+func New(cfg Config) (*Source, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{cfg: cfg, http: awshttp.New(cfg.AWS.HTTPClient), ledger: newLedger(), log: cfg.Logger}
+	s.stream = stream{id: cfg.Stream, api: kinesis.NewFromConfig(cfg.AWS, func(o *kinesis.Options) {
+		o.HTTPClient, o.Retryer = s.http, aws.NopRetryer{} // every caller has its own way to try again
+	})}
+	s.table = &table{name: cfg.LeaseTable, worker: unique(cfg.Worker), failover: cfg.Failover}
+	s.table.api = dynamodb.NewFromConfig(cfg.AWS, func(o *dynamodb.Options) {
+		o.HTTPClient, o.Retryer = s.http, aws.NopRetryer{} // see table
+	})
+	s.m = newMetrics(cfg.Registerer, s.Status)
+	return s, nil
+}
+
+// unique tells processes apart that were given the same name, such as one that
+// was killed and its successor: neither may write in the other's name.
+func unique(name string) string {
+	if name == "" {
+		name, _ = os.Hostname()
+	}
+	var b [4]byte
+	_, _ = rand.Read(b[:]) // never fails, see its doc
+	return name + "/" + hex.EncodeToString(b[:])
+}
+
+// lateStop is how long after StopGrace Run waits for what was told to give up.
+const lateStop = 7 * time.Second
+
+var errLate = errors.New("the stop grace is over")
+
+// Run reads the stream and calls handle until ctx ends. It returns once every
+// call has returned, the checkpoints are written and the leases given back, and
+// nil then. An error says that the source cannot start (there is no such stream
+// or table, and what to do about it) or that something was still in flight when
+// the time to stop was over; such work can write no checkpoint any more.
+//
+// While AWS does not answer Run waits for it, from the start.
+func (s *Source) Run(ctx context.Context, handle Handle) error {
+	if s.ran.Swap(true) {
+		return fmt.Errorf("read stream %s: the source was run before", s.cfg.Stream)
+	}
+	begin, consumer, err := s.prepare(ctx)
+	if err != nil || ctx.Err() != nil {
+		return err
+	}
+	doing, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer giveUp(nil)
+	w := s.worker(ctx, doing, handle, s.kclConfig(begin, consumer))
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("read stream %s: %w", s.cfg.Stream, err)
+	}
+	<-ctx.Done()
+
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		w.Shutdown() // once: a second call would close a channel twice
+	}()
+	for _, wait := range []time.Duration{s.cfg.StopGrace, lateStop} {
+		t := time.NewTimer(wait)
+		select {
+		case <-stopped:
+			t.Stop()
+			return nil
+		case <-t.C:
+			giveUp(errLate)
+		}
+	}
+	return fmt.Errorf("stop reading stream %s: %d shards are still being handled after %v",
+		s.cfg.Stream, len(s.ledger.all()), s.cfg.StopGrace+lateStop)
+}
+
+// worker wires KCL's worker to the parts that it is handed.
+func (s *Source) worker(ctx, doing context.Context, handle Handle, cfg *kcl.KinesisClientLibConfiguration) *worker.Worker {
+	terms := terms{failover: s.cfg.Failover, grace: s.cfg.LeaseGrace}
+	b := &board{
+		stream: s.stream, table: s.table, ledger: s.ledger, terms: terms, share: s.cfg.Share,
+		stop: ctx, log: s.log, m: s.m, report: s.setReport, missing: make(map[string]time.Time),
+	}
+	f := &front{board: b, ledger: s.ledger, reader: s.reader}
+	if consumer := cfg.EnhancedFanOutConsumerARN; consumer != "" {
+		f.fanout = &fanout{
+			stream: s.stream, consumer: consumer, http: s.http.Streaming(),
+			log: s.log, quiet: &s.quietRead, m: s.m,
+		}
+	}
+	c := &checkpointer{board: b, ledger: s.ledger, taking: ctx, doing: doing, log: s.log, m: s.m}
+	newProcessor := processors(func() *processor {
+		return &processor{handle: handle, ledger: s.ledger, log: s.log, quiet: &s.quietHandle, m: s.m}
+	})
+	return worker.NewWorker(newProcessor, cfg).
+		WithKinesis(f.client(s.cfg.AWS.Region)).
+		WithCheckpointer(c)
+}
+
+// kclConfig takes everything from KCL that the parts it is handed do.
+func (s *Source) kclConfig(begin time.Time, consumer string) *kcl.KinesisClientLibConfiguration {
+	c := kcl.NewKinesisClientLibConfig("weir", s.stream.name(), s.cfg.AWS.Region, s.table.worker).
+		WithLogger(kclLogger{s.log}).
+		WithShardSyncIntervalMillis(2).      // the board paces the event loop
+		WithIdleTimeBetweenReadsInMillis(1). // and the reader the reads
+		WithLeaseRefreshWaitTime(int(renewNever.Milliseconds())).
+		WithLeaseStealing(s.cfg.Share)
+	if begin.IsZero() {
+		c.WithInitialPositionInStream(kcl.TRIM_HORIZON)
+	} else {
+		c.WithTimestampAtInitialPositionInStream(&begin)
+	}
+	if consumer != "" {
+		c.WithEnhancedFanOutConsumerARN(consumer)
+	}
+	return c
+}
+
+func (s *Source) reader(sh *shard, from types.StartingPosition) *reader {
+	return &reader{
+		stream: s.stream, shard: sh, from: from, pace: s.cfg.Poll, most: int32(s.cfg.MaxRecords),
+		log: s.log, quiet: &s.quietRead, m: s.m,
+	}
+}
+
+// prepare finds out what KCL's worker is made from, and that stream and table
+// are there. It waits while AWS does not answer.
+func (s *Source) prepare(ctx context.Context) (begin time.Time, consumer string, err error) {
+	var quiet seldom
+	for fails := 0; ; fails++ {
+		begin, consumer, err = s.tryPrepare(ctx)
+		if err == nil || ctx.Err() != nil {
+			return begin, consumer, nil
+		}
+		var noTable *ddbtypes.ResourceNotFoundException
+		var noStream *types.ResourceNotFoundException
+		switch {
+		case errors.As(err, &noTable):
+			return begin, "", fmt.Errorf("lease table %s does not exist in %s: create it with `weir bootstrap`, or any table with the string key %s, billed by request: %w",
+				s.cfg.LeaseTable, s.cfg.AWS.Region, attrShard, err)
+		case errors.As(err, &noStream):
+			return begin, "", fmt.Errorf("stream %s does not exist in %s: %w", s.cfg.Stream, s.cfg.AWS.Region, err)
+		}
+		if skipped, ok := quiet.ok(); ok {
+			s.log.Warn("stream cannot be read yet", zap.String("stream", s.cfg.Stream), zap.Error(err), zap.Int("lines_left_out", skipped))
+		}
+		sleep(ctx, backoff(fails, 5*time.Second))
+	}
+}
+
+func (s *Source) tryPrepare(ctx context.Context) (begin time.Time, consumer string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err = s.stream.list(ctx); err != nil {
+		return begin, "", err
+	}
+	if !s.cfg.Oldest {
+		begin = time.Now().Add(-s.cfg.Start)
+	}
+	if begin, err = s.table.begin(ctx, begin); err != nil {
+		return begin, "", err
+	}
+	if s.cfg.Fanout != "" {
+		consumer, err = s.stream.register(ctx, s.cfg.Fanout)
+	}
+	return begin, consumer, err
+}

@@ -1,0 +1,328 @@
+package kinesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"weir/internal/awslocal"
+)
+
+// world is a stream, a lease table and an auditor who knows every record that
+// was put and every one that was handled, in a bubble of time.
+type world struct {
+	t      *testing.T
+	server *awslocal.Server
+	faults *awslocal.Faults
+	k      *kinesis.Client
+	d      *dynamodb.Client
+
+	mu      sync.Mutex
+	put     int               // records put so far; their data are the numbers 1 to put
+	handled map[int]int       // how often
+	late    time.Duration     // the longest from arrival to handle
+	delays  []time.Duration   // all of them
+	marks   map[string]string // highest checkpoint seen in the table, by shard
+}
+
+// inWorld runs a test in a bubble with a fresh world.
+func inWorld(t *testing.T, shards int, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, newWorld(t, shards, awslocal.Config{})) })
+}
+
+func newWorld(t *testing.T, shards int, cfg awslocal.Config) *world {
+	t.Helper()
+	w := &world{t: t, faults: awslocal.NewFaults(1), handled: make(map[int]int), marks: make(map[string]string)}
+	cfg.Faults = w.faults
+	w.server = awslocal.New(cfg)
+	aws := awsConfig(w.server.HTTPClient())
+	w.k, w.d = kinesis.NewFromConfig(aws), dynamodb.NewFromConfig(aws)
+	_, err := w.k.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: ptr("logs"), ShardCount: ptr(int32(shards))})
+	w.must(err)
+	w.must(CreateLeaseTable(t.Context(), w.d, "leases"))
+	return w
+}
+
+func awsConfig(c aws.HTTPClient) aws.Config {
+	return aws.Config{
+		Region: "us-east-1", HTTPClient: c, BaseEndpoint: ptr("http://stand-in"),
+		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// add puts n more records, spread over all shards.
+func (w *world) add(n int) {
+	w.t.Helper()
+	for n > 0 {
+		batch := min(n, 100)
+		in := &kinesis.PutRecordsInput{StreamName: ptr("logs")}
+		w.mu.Lock()
+		for range batch {
+			w.put++
+			in.Records = append(in.Records, types.PutRecordsRequestEntry{Data: []byte(strconv.Itoa(w.put)), PartitionKey: ptr(strconv.Itoa(w.put))})
+		}
+		w.mu.Unlock()
+		out, err := w.k.PutRecords(context.Background(), in)
+		w.must(err)
+		if aws.ToInt32(out.FailedRecordCount) != 0 {
+			w.t.Fatalf("%d records were not put", *out.FailedRecordCount)
+		}
+		n -= batch
+	}
+}
+
+// trickle adds n records every interval for a time.
+func (w *world) trickle(n int, every, total time.Duration) {
+	w.t.Helper()
+	for end := time.Now().Add(total); time.Now().Before(end); time.Sleep(every) {
+		w.add(n)
+	}
+}
+
+// note is a Handle that succeeds.
+func (w *world) note(_ context.Context, lines [][]byte, arrived []time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, line := range lines {
+		n, err := strconv.Atoi(string(line))
+		if err != nil {
+			return fmt.Errorf("a record that nobody put: %q", line)
+		}
+		w.handled[n]++
+		w.delays = append(w.delays, time.Since(arrived[i]))
+	}
+	return nil
+}
+
+// audit returns how many records were never handled, and how many times too
+// often.
+func (w *world) audit() (lost, twice int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for n := 1; n <= w.put; n++ {
+		switch w.handled[n] {
+		case 0:
+			lost++
+		case 1:
+		default:
+			twice += w.handled[n] - 1
+		}
+	}
+	return lost, twice
+}
+
+func (w *world) wantAll(mayTwice bool) {
+	w.t.Helper()
+	lost, twice := w.audit()
+	if lost != 0 || twice != 0 && !mayTwice {
+		w.t.Errorf("of %d records %d were lost and %d handled again", w.put, lost, twice)
+	}
+}
+
+// rows returns the lease table and checks that no checkpoint has moved back.
+func (w *world) rows() map[string]row {
+	w.t.Helper()
+	rows, err := (&table{api: w.d, name: "leases"}).scan(context.Background())
+	w.must(err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, r := range rows {
+		if compareSequence(r.checkpoint, w.marks[id]) < 0 {
+			w.t.Errorf("checkpoint of %s moved back from %s to %s", id, w.marks[id], r.checkpoint)
+		}
+		w.marks[id] = r.checkpoint
+	}
+	return rows
+}
+
+// watch checks the table every 100 ms until the returned func is called.
+func (w *world) watch() (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(100 * time.Millisecond):
+				w.rows()
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
+// owners counts the shards by owner.
+func (w *world) owners() map[string]int {
+	n := make(map[string]int)
+	for _, r := range w.rows() {
+		if r.owner != "" {
+			n[r.owner]++
+		}
+	}
+	return n
+}
+
+// until waits for a condition, checked every 10 ms.
+func (w *world) until(what string, limit time.Duration, ok func() bool) time.Duration {
+	w.t.Helper()
+	begun := time.Now()
+	for !ok() {
+		if time.Since(begun) > limit {
+			w.t.Fatalf("no %s within %v", what, limit)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return time.Since(begun)
+}
+
+func (w *world) untilAll(limit time.Duration) time.Duration {
+	w.t.Helper()
+	return w.until("end of the records", limit, func() bool { lost, _ := w.audit(); return lost == 0 })
+}
+
+// runner is one source that runs.
+type runner struct {
+	w      *world
+	s      *Source
+	link   *link
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+// config is of a worker that reads from its start, a minute back.
+func (w *world) config(l *link) Config {
+	return Config{AWS: awsConfig(l), Stream: "logs", LeaseTable: "leases", Worker: "w", Start: time.Minute}
+}
+
+func (w *world) run(handle Handle, change func(*Config)) *runner {
+	w.t.Helper()
+	l := &link{next: w.server.HTTPClient()}
+	cfg := w.config(l)
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := New(cfg)
+	w.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &runner{w: w, s: s, link: l, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.err = s.Run(ctx, handle)
+	}()
+	return r
+}
+
+// stop ends a source as the stop signal does and returns how long that took.
+func (r *runner) stop() time.Duration {
+	r.w.t.Helper()
+	begun := time.Now()
+	r.cancel()
+	<-r.done
+	if r.err != nil {
+		r.w.t.Errorf("Run: %v", r.err)
+	}
+	return time.Since(begun)
+}
+
+// kill cuts a source off for good, as kill -9 does, and lets its goroutines end.
+func (r *runner) kill() {
+	r.link.cut.Store(true)
+	r.cancel()
+	<-r.done
+}
+
+func (r *runner) holds() int { return len(r.s.Status().Shards) }
+
+// link is one worker's way to the stand-ins.
+type link struct {
+	next aws.HTTPClient
+	cut  atomic.Bool
+
+	mu     sync.Mutex
+	paused chan struct{} // closed when the pause is over; nil = none
+}
+
+var errCut = errors.New("the link is cut")
+
+func (l *link) Do(r *http.Request) (*http.Response, error) {
+	if err := l.pass(r); err != nil {
+		return nil, err
+	}
+	resp, err := l.next.Do(r)
+	if err := l.pass(r); err != nil {
+		return nil, err
+	}
+	return resp, err
+}
+
+func (l *link) pass(r *http.Request) error {
+	l.mu.Lock()
+	paused := l.paused
+	l.mu.Unlock()
+	if paused != nil {
+		<-paused // like a stopped process, deaf to deadlines
+	}
+	if l.cut.Load() {
+		return errCut
+	}
+	return nil
+}
+
+// pause stops every call on its way, until the returned func is called.
+func (l *link) pause() (resume func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := make(chan struct{})
+	l.paused = c
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.paused = nil
+		close(c)
+	}
+}
+
+// shards returns the stream's shards by id.
+func (w *world) shards() map[string]listed {
+	w.t.Helper()
+	list, err := stream{api: w.k, id: "logs"}.list(context.Background())
+	w.must(err)
+	return list
+}
+
+func (w *world) open() []string {
+	var ids []string
+	for id, s := range w.shards() {
+		if s.open {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
