@@ -1,0 +1,175 @@
+// Package pipeline is the way of a record: it joins a source of lines to
+// detection and to the store of decisions. Read it first.
+//
+//	source --lines--> Handle --records--> detect.Engine --alerts--> ban.Store
+//
+// One rule holds it together: Handle returns nil only when every record it was
+// given is poured and every decision that followed is stored. The return value
+// is the acknowledgement. Backpressure, at-least-once delivery, the safety of
+// the caller's memory and a clean stop all follow from it.
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"weir/internal/cloudfront"
+	"weir/internal/detect"
+)
+
+// batchSize is how many records are parsed before they are handed to the
+// engine: enough to make the crossing to the shards cheap, few enough to stay
+// in the cache.
+const batchSize = 4096
+
+// Config is what a Pipeline joins. All but Logger and Registerer is required.
+type Config struct {
+	Format  *cloudfront.Format
+	Engine  *detect.Engine
+	Allowed func(netip.Addr) bool       // allowlisted clients are not counted against: neither matched nor poured
+	Commit  func(context.Context) error // stores what was decided since the last call
+
+	Logger     *zap.Logger
+	Registerer prometheus.Registerer
+}
+
+// Pipeline takes lines from any number of sources at once.
+type Pipeline struct {
+	cfg     Config
+	m       *metrics
+	batches sync.Pool // of *batch
+	handled atomic.Int64
+	bad     complaints
+}
+
+// batch is the scratch of one Handle call.
+type batch struct {
+	records []cloudfront.Record
+	tally   tally
+}
+
+// tally is what one Handle call counts, added to the metrics once at its end.
+type tally struct {
+	lines, blank, allowed int
+	rejected              [16]int // by cloudfront.RejectReason
+	newest                int64   // event time, Unix ms
+}
+
+// New makes a pipeline.
+func New(cfg Config) *Pipeline {
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	p := &Pipeline{cfg: cfg, m: newMetrics(cfg.Registerer)}
+	p.bad = complaints{log: cfg.Logger, columns: len(cfg.Format.Fields())}
+	p.batches.New = func() any { return &batch{records: make([]cloudfront.Record, 0, batchSize)} }
+	return p
+}
+
+// Handle processes a batch of stream records, each of which may hold several
+// lines. arrived says when the stream got each of them; nil when that is not
+// known. The lines are the caller's again when Handle returns.
+//
+// A line that cannot be read is counted by reason and dropped: it will not get
+// better. While decisions cannot be stored Handle waits and tries again, and
+// with it the source; its only error is that of a context which ended first.
+func (p *Pipeline) Handle(ctx context.Context, lines [][]byte, arrived []time.Time) error {
+	b := p.batches.Get().(*batch)
+	defer p.batches.Put(b)
+	b.tally = tally{}
+	for i, data := range lines {
+		var at int64
+		if i < len(arrived) && !arrived[i].IsZero() {
+			at = arrived[i].UnixMilli()
+		}
+		for len(data) > 0 {
+			line := data
+			if nl := bytes.IndexByte(data, '\n'); nl >= 0 {
+				line, data = data[:nl], data[nl+1:]
+			} else {
+				data = nil
+			}
+			p.take(b, trimCR(line), at)
+		}
+	}
+	p.pour(b)
+	p.m.count(&b.tally)
+	p.bad.note(&b.tally)
+	if err := p.commit(ctx); err != nil {
+		return err
+	}
+	p.handled.Add(int64(len(lines)))
+	return nil
+}
+
+// Handled is how many stream records Handle has acknowledged, those that were
+// delivered again included.
+func (p *Pipeline) Handled() int64 { return p.handled.Load() }
+
+// take parses one line into the batch, and pours the batch when it is full.
+func (p *Pipeline) take(b *batch, line []byte, arrived int64) {
+	if len(line) == 0 {
+		b.tally.blank++
+		return
+	}
+	b.tally.lines++
+	b.records = b.records[:len(b.records)+1]
+	r := &b.records[len(b.records)-1]
+	if err := p.cfg.Format.Parse(r, line); err != nil {
+		b.records = b.records[:len(b.records)-1]
+		if reason, ok := err.(cloudfront.RejectReason); ok {
+			b.tally.rejected[reason]++
+		}
+		return
+	}
+	if p.cfg.Allowed(r.Addr) {
+		b.records = b.records[:len(b.records)-1]
+		b.tally.allowed++
+		return
+	}
+	r.Arrived = arrived
+	b.tally.newest = max(b.tally.newest, r.Time)
+	if len(b.records) == cap(b.records) {
+		p.pour(b)
+	}
+}
+
+// pour hands the parsed records to the engine and waits until they are poured.
+func (p *Pipeline) pour(b *batch) {
+	if len(b.records) > 0 {
+		p.cfg.Engine.Process(b.records)
+		b.records = b.records[:0]
+	}
+}
+
+// commit stores the decisions of this call. The records are poured, so giving
+// the batch back to the source would pour them twice: it tries again here.
+func (p *Pipeline) commit(ctx context.Context) error {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := p.cfg.Commit(ctx)
+		if err == nil {
+			return nil
+		}
+		p.m.commitFailed(p.cfg.Logger, err)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait/2 + rand.N(wait/2)):
+		}
+	}
+}
+
+func trimCR(line []byte) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\r' {
+		return line[:n-1]
+	}
+	return line
+}
