@@ -219,7 +219,7 @@ func (s *dynamoSuite) tables(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := created.TableDescription; !strings.HasSuffix(*d.TableArn, ":table/shortlived") || len(d.KeySchema) != 2 {
+	if d := created.TableDescription; !strings.HasSuffix(aws.ToString(d.TableArn), ":table/shortlived") || len(d.KeySchema) != 2 {
 		t.Errorf("created %+v", d)
 	}
 	_, err = s.CreateTable(ctx, in)

@@ -243,7 +243,7 @@ func (d *dynamo) listTables(in *listTablesInput) (any, error) {
 		return name <= in.ExclusiveStartTableName || d.lookup(name, now) == nil
 	})
 	if len(names) <= limit {
-		return map[string]any{"TableNames": slices.Concat([]string{}, names)}, nil
+		return map[string]any{"TableNames": append([]string{}, names...)}, nil
 	}
 	return map[string]any{"TableNames": names[:limit], "LastEvaluatedTableName": names[limit-1]}, nil
 }
