@@ -1,0 +1,95 @@
+package ban
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"weir/internal/detect"
+)
+
+const (
+	// MinDuration and MaxDuration bound how long a decision may last. WAF takes
+	// seconds to enforce one, and a ban for ever is a firewall rule.
+	MinDuration = time.Second
+	MaxDuration = 10 * 365 * 24 * time.Hour
+
+	// MaxReason is how long the reason of a decision may be, in bytes.
+	MaxReason = 1000
+
+	// lateGrace is how long a ban is remembered after its end for the sake of
+	// records that come late: those of the banned time must still not be poured.
+	lateGrace = 10 * time.Minute
+
+	// liftedLife is how long an unban is remembered. Records older than it can
+	// only come out of a stream that keeps them longer than the seven days of
+	// Kinesis' extended retention.
+	liftedLife = 7 * 24 * time.Hour
+)
+
+// Config is what a Store is made from.
+type Config struct {
+	Path      string         // SQLite file; empty: memory only, nothing survives the process
+	Allowlist []netip.Prefix // masked; who is never banned
+	Duration  time.Duration  // of a ban whose scenario has none; MinDuration to MaxDuration
+	Action    Action         // of a decision whose scenario has none; empty: Block
+	Retention time.Duration  // how long ended decisions are kept; 0: 30 days
+
+	// Now is the clock bans run on, given the time of the event at hand, or the
+	// current time where there is none: time.Now for a service, the event time
+	// itself for a replay. Nil: time.Now.
+	Now func(event time.Time) time.Time
+
+	// OnAlert is told every alert once, in the order of the alerts, with the
+	// decision that was made on it (nil: none was). It is called by Commit, after
+	// the decision has been stored: what it shows is never lost. It must not
+	// call Commit, Add, Remove, RemoveID or Adopt. May be nil.
+	OnAlert func(detect.Alert, *Decision)
+
+	Logger     *zap.Logger           // nil: silent
+	Registerer prometheus.Registerer // nil: counted, but not shown
+}
+
+// withDefaults checks c and fills in what was left out.
+func (c Config) withDefaults() (Config, error) {
+	var errs []error
+	for _, p := range c.Allowlist {
+		if err := checkPrefix(p); err != nil {
+			errs = append(errs, fmt.Errorf("allowlist: %w", err))
+		}
+	}
+	if c.Duration < MinDuration || c.Duration > MaxDuration {
+		errs = append(errs, fmt.Errorf("ban duration %s: must be from %s to %s", c.Duration, MinDuration, MaxDuration))
+	}
+	if c.Action == "" {
+		c.Action = Block
+	}
+	if !slices.Contains(Actions(), c.Action) {
+		errs = append(errs, unknownAction(c.Action))
+	}
+	if c.Retention == 0 {
+		c.Retention = 30 * 24 * time.Hour
+	}
+	if c.Retention < 0 {
+		errs = append(errs, fmt.Errorf("retention of ended decisions %s: must not be negative", c.Retention))
+	}
+	if c.Now == nil {
+		c.Now = func(time.Time) time.Time { return time.Now() }
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	if c.Registerer == nil {
+		c.Registerer = prometheus.NewRegistry()
+	}
+	return c, errors.Join(errs...)
+}
+
+func unknownAction(a Action) error {
+	return refuse(RefusedAction, "no action %q: there are %q", a, Actions())
+}

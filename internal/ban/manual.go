@@ -1,0 +1,228 @@
+package ban
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+)
+
+// Add bans by hand. Of d it takes Prefix, Action (empty: Config.Action), Until
+// (zero: Config.Duration from now) and Reason, and returns the decision it made
+// and stored. What may not be banned is refused with a *RefusedError: prefixes
+// that ParsePrefix would not return, wider than MinBits4 or MinBits6, or
+// overlapping the allowlist. A decision that is in force already stays: of two
+// about one prefix the longer lasting counts.
+func (s *Store) Add(ctx context.Context, d Decision) (Decision, error) {
+	now := s.now()
+	d, err := s.manual(d, now)
+	if err != nil {
+		return Decision{}, err
+	}
+	if err := s.insert(ctx, []Decision{d}); err != nil {
+		return Decision{}, fmt.Errorf("ban %s: %w", FormatPrefix(d.Prefix), err)
+	}
+	s.log.Info("banned by hand", zap.String("prefix", FormatPrefix(d.Prefix)), zap.String("id", d.ID),
+		zap.String("action", string(d.Action)), zap.Time("until", d.Until), zap.String("reason", d.Reason))
+	return d, nil
+}
+
+// manual checks what a person asks for and completes it.
+func (s *Store) manual(d Decision, now time.Time) (Decision, error) {
+	if err := errors.Join(checkPrefix(d.Prefix), checkReason(d.Reason)); err != nil {
+		return d, err
+	}
+	if err := checkWidth(d.Prefix); err != nil {
+		return d, err
+	}
+	if by, ok := s.allowlistedBy(d.Prefix); ok {
+		return d, refuse(RefusedAllowlist, "%s overlaps %s of the allowlist, which is never banned: ban ranges beside it",
+			FormatPrefix(d.Prefix), FormatPrefix(by))
+	}
+	if d.Action == "" {
+		d.Action = s.cfg.Action
+	}
+	if !slices.Contains(Actions(), d.Action) {
+		return d, unknownAction(d.Action)
+	}
+	until := wholeMillis(d.Until)
+	if d.Until.IsZero() {
+		until = now.Add(s.cfg.Duration)
+	}
+	if lasts := until.Sub(now); lasts < MinDuration || lasts > MaxDuration {
+		return d, refuse(RefusedUntil, "a ban of %s: it must last from %s to %s", lasts, MinDuration, MaxDuration)
+	}
+	return Decision{
+		ID:     randomID(),
+		Prefix: d.Prefix, Action: d.Action, Origin: OriginManual, Reason: d.Reason,
+		At: now, Created: now, Until: until,
+	}, nil
+}
+
+// checkReason keeps out what would garble a log or a terminal.
+func checkReason(r string) error {
+	if len(r) > MaxReason {
+		return refuse(RefusedReason, "a reason of %d bytes: it may have %d", len(r), MaxReason)
+	}
+	for _, c := range r {
+		if c == utf8.RuneError || unicode.IsControl(c) {
+			return refuse(RefusedReason, "the reason %q is not plain text: leave out control characters and what is not UTF-8", r)
+		}
+	}
+	return nil
+}
+
+// allowlistedBy returns an entry of the allowlist that shares an address with p.
+func (s *Store) allowlistedBy(p netip.Prefix) (netip.Prefix, bool) {
+	if by, ok := s.allow.LookupPrefixLPM(p); ok {
+		return by, true
+	}
+	for by := range s.allow.Subnets(p) {
+		return by, true
+	}
+	return netip.Prefix{}, false
+}
+
+// Adopt takes over what IP sets held when the service started: every prefix that
+// no decision in force accounts for, alone or together with its neighbours, gets
+// one of origin OriginAdopted that ends at until. Their action is Config.Action.
+// Allowlisted prefixes and what is not masked are left out. They are stored
+// before Adopt returns.
+func (s *Store) Adopt(ctx context.Context, prefixes []netip.Prefix, until time.Time) error {
+	now := s.now()
+	until = wholeMillis(until)
+	if !until.After(now) {
+		return fmt.Errorf("adopt %d entries of IP sets until %s: that is over", len(prefixes), until.Format(time.RFC3339))
+	}
+	var ds []Decision
+	seen := make(map[netip.Prefix]bool, len(prefixes))
+	for _, p := range prefixes {
+		if seen[p] || checkPrefix(p) != nil || s.allow.OverlapsPrefix(p) || s.index.covered(p, millis(now)) {
+			continue
+		}
+		seen[p] = true
+		ds = append(ds, Decision{
+			ID:     randomID(),
+			Prefix: p, Action: s.cfg.Action, Origin: OriginAdopted, Reason: "found in an IP set at start",
+			At: now, Created: now, Until: until,
+		})
+	}
+	if len(ds) == 0 {
+		return nil
+	}
+	if err := s.insert(ctx, ds); err != nil {
+		return fmt.Errorf("adopt %d entries of IP sets: %w", len(ds), err)
+	}
+	s.log.Info("entries of IP sets adopted", zap.Int("adopted", len(ds)), zap.Int("held", len(prefixes)), zap.Time("until", until))
+	return nil
+}
+
+// insert stores decisions that no alert made and takes them into memory.
+func (s *Store) insert(ctx context.Context, ds []Decision) error {
+	if err := s.beginWriting(ctx); err != nil {
+		return err
+	}
+	defer s.endWriting()
+	if err := s.write(ctx, batch{put: ds}); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for i := range ds {
+		e := newEntry(&ds[i])
+		e.stored = true
+		e.enforce.Store(true)
+		s.hold(e)
+	}
+	s.mu.Unlock()
+	s.notify()
+	return nil
+}
+
+// Remove ends every decision in force about exactly prefix, and returns how many
+// there were. Decisions about ranges around it or within it stay; Covering finds
+// the former. Events of the time up to the unban do not ban a client within
+// prefix again. All is stored before Remove returns; after an error nothing has
+// changed.
+func (s *Store) Remove(ctx context.Context, prefix netip.Prefix) (int, error) {
+	n, err := s.remove(ctx, prefix, func(*Decision) bool { return true })
+	if err != nil {
+		return 0, fmt.Errorf("unban %s: %w", FormatPrefix(prefix), err)
+	}
+	return n, nil
+}
+
+// RemoveID ends the one decision of this ID if it is in force, and returns how
+// many that were: 0 or 1. As after Remove, earlier events do not ban its clients
+// again; other decisions about them stay.
+func (s *Store) RemoveID(ctx context.Context, id string) (int, error) {
+	d, ok, err := s.storage.get(ctx, id)
+	if err != nil {
+		return 0, fmt.Errorf("remove decision %s: %w", id, err)
+	}
+	if !ok {
+		return 0, nil
+	}
+	n, err := s.remove(ctx, d.Prefix, func(d *Decision) bool { return d.ID == id })
+	if err != nil {
+		return 0, fmt.Errorf("remove decision %s: %w", id, err)
+	}
+	return n, nil
+}
+
+func (s *Store) remove(ctx context.Context, prefix netip.Prefix, which func(*Decision) bool) (int, error) {
+	if err := checkPrefix(prefix); err != nil {
+		return 0, err
+	}
+	if err := s.beginWriting(ctx); err != nil {
+		return 0, err
+	}
+	defer s.endWriting()
+	// What is to be ended has to be there.
+	if err := s.commit(ctx); err != nil {
+		return 0, err
+	}
+	now := s.now()
+	b := batch{unban: []unban{{prefix, now}}}
+	for _, e := range s.index.get(prefix) {
+		if e.d.InForce(now) && which(e.d) {
+			b.end = append(b.end, ending{e.d.ID, now})
+		}
+	}
+	if len(b.end) == 0 {
+		return 0, nil
+	}
+	if err := s.write(ctx, b); err != nil {
+		return 0, err
+	}
+	s.mu.Lock()
+	s.unbans.Insert(prefix, millis(now))
+	for _, e := range s.index.get(prefix) {
+		// An alert may have slipped in while the storage was being written to.
+		// Its decision is not stored yet and will be, as ended.
+		slipped := !e.stored && !e.d.At.After(now)
+		if e.d.InForce(now) && (which(e.d) || slipped) {
+			s.end(e, now)
+		}
+	}
+	s.mu.Unlock()
+	s.notify()
+	s.log.Info("unbanned by hand", zap.String("prefix", FormatPrefix(prefix)), zap.Int("decisions", len(b.end)))
+	return len(b.end), nil
+}
+
+// end makes e end at now. mu is held.
+func (s *Store) end(e *entry, now time.Time) {
+	d := *e.d
+	d.Until, d.Removed = now, now
+	ended := newEntry(&d)
+	ended.stored = e.stored
+	ended.enforce.Store(e.enforce.Load())
+	s.known[d.ID] = ended
+	s.index.replace(e, ended)
+}

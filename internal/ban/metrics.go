@@ -1,0 +1,60 @@
+package ban
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	decisions     map[Origin]prometheus.Counter // stored ones
+	refused       map[string]prometheus.Counter // by reason
+	commitErrors  prometheus.Counter
+	commitSeconds prometheus.Histogram
+}
+
+func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
+	decisions := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ban_decisions_total", Help: "Decisions made and stored, by origin.",
+	}, []string{"origin"})
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ban_refused_total", Help: "Alerts on which no new decision was made, by reason.",
+	}, []string{"reason"})
+	m := &metrics{
+		decisions: make(map[Origin]prometheus.Counter),
+		refused:   make(map[string]prometheus.Counter),
+		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ban_commit_errors_total", Help: "Transactions that could not be stored; what they held is tried again.",
+		}),
+		commitSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "ban_commit_seconds", Help: "How long transactions took, failed ones among them.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}),
+	}
+	for _, o := range Origins() {
+		m.decisions[o] = decisions.WithLabelValues(string(o))
+	}
+	for _, r := range []string{refusedSimulate, refusedRemediation, refusedAllowlist, refusedUnban, refusedLate, refusedKnown} {
+		m.refused[r] = refused.WithLabelValues(r)
+	}
+	pending := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ban_pending_alerts", Help: "Alerts decided on in memory and not yet stored.",
+	}, func() float64 { return float64(s.untold.Load()) })
+	reg.MustRegister(decisions, refused, m.commitErrors, m.commitSeconds, pending, inForce{s})
+	return m
+}
+
+// inForce counts bans when it is asked: they end without anything happening.
+type inForce struct{ s *Store }
+
+var inForceDesc = prometheus.NewDesc("bans_in_force", "Prefixes with a decision in force, by action.", []string{"action"}, nil)
+
+func (c inForce) Describe(ch chan<- *prometheus.Desc) { ch <- inForceDesc }
+
+func (c inForce) Collect(ch chan<- prometheus.Metric) {
+	n := make(map[Action]int)
+	for d := range c.s.InForce(c.s.now()) {
+		n[d.Action]++
+	}
+	for _, a := range Actions() {
+		ch <- prometheus.MustNewConstMetric(inForceDesc, prometheus.GaugeValue, float64(n[a]), string(a))
+	}
+}

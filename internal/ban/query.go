@@ -1,0 +1,135 @@
+package ban
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"iter"
+	"net/netip"
+	"time"
+)
+
+// InForce yields the decisions to be enforced at now, one for each prefix: the
+// one that lasts longest; in the order of the prefixes and without their
+// contexts. What the allowlist overlaps is never among them.
+//
+// A decision is enforced once it is stored. If storing it was tried and failed,
+// it is enforced all the same: nothing is promised to anybody by an address in
+// an IP set, and after a crash it is adopted from there.
+//
+// It takes no lock and sees one moment's decisions, whatever happens while it
+// runs.
+func (s *Store) InForce(now time.Time) iter.Seq[Decision] {
+	return func(yield func(Decision) bool) {
+		at := now.UnixMilli()
+		for _, h := range s.index.table.Load().AllSorted() {
+			if e := h.longest(at); e != nil && !yield(*e.d) {
+				return
+			}
+		}
+	}
+}
+
+// Covering returns the decisions enforced at now that cover all of p, one for
+// each prefix, narrowest first: what still bans an address.
+func (s *Store) Covering(p netip.Prefix, now time.Time) []Decision {
+	var ds []Decision
+	for _, h := range s.index.table.Load().Supernets(p) {
+		if e := h.longest(now.UnixMilli()); e != nil {
+			ds = append(ds, *e.d)
+		}
+	}
+	return ds
+}
+
+// MaxLimit is the most decisions of a page.
+const MaxLimit = 1000
+
+// Query says which stored decisions List returns. Its zero value, but for Limit,
+// is all that are in force.
+type Query struct {
+	Client   netip.Prefix // those whose prefix contains all of this; zero: any
+	All      bool         // ended ones, too
+	Scenario string       // empty: any
+	Origin   Origin       // empty: any
+	Cursor   string       // Page.Next of the page before; empty: the first page
+	Limit    int          // 1 to MaxLimit
+}
+
+// Page is a part of a list.
+type Page struct {
+	Decisions []Decision // newest first, without their contexts
+	Next      string     // cursor of the next page; empty: this is the last
+}
+
+// List returns a page of the stored decisions that q asks for. Pages neither
+// repeat nor leave out a decision that is there all the while, whatever is
+// decided in between. A cursor or limit that makes no sense is refused with a
+// *RefusedError.
+func (s *Store) List(ctx context.Context, q Query) (Page, error) {
+	if q.Limit < 1 || q.Limit > MaxLimit {
+		return Page{}, refuse(RefusedQuery, "a page of %d decisions: it may have 1 to %d", q.Limit, MaxLimit)
+	}
+	f := filter{scenario: q.Scenario, origin: q.Origin, limit: q.Limit + 1} // one more tells whether there is more
+	if q.Client.IsValid() {
+		f.prefixes = containing(q.Client)
+	}
+	if !q.All {
+		f.active = s.now()
+	}
+	if q.Cursor != "" {
+		var err error
+		if f.after, err = parseCursor(q.Cursor); err != nil {
+			return Page{}, err
+		}
+	}
+	ds, err := s.storage.list(ctx, f)
+	if err != nil {
+		return Page{}, err
+	}
+	if len(ds) <= q.Limit {
+		return Page{Decisions: ds}, nil
+	}
+	ds = ds[:q.Limit]
+	return Page{Decisions: ds, Next: positionOf(&ds[q.Limit-1]).cursor()}, nil
+}
+
+// Get returns a stored decision with its context; false if there is none of this
+// ID.
+func (s *Store) Get(ctx context.Context, id string) (Decision, bool, error) {
+	return s.storage.get(ctx, id)
+}
+
+// containing returns every prefix that contains all of p, p among them.
+func containing(p netip.Prefix) []netip.Prefix {
+	ps := make([]netip.Prefix, 0, p.Bits()+1)
+	for bits := p.Bits(); bits >= 0; bits-- {
+		ps = append(ps, netip.PrefixFrom(p.Addr(), bits).Masked())
+	}
+	return ps
+}
+
+// cursorVersion begins every cursor, so that another order of lists can tell
+// old ones.
+const cursorVersion = 1
+
+// maxCursor is longer than the cursor of any ID we make.
+const maxCursor = 128
+
+func (p position) cursor() string {
+	b := []byte{cursorVersion}
+	b = binary.BigEndian.AppendUint64(b, uint64(p.created))
+	return base64.RawURLEncoding.EncodeToString(append(b, p.id...))
+}
+
+func parseCursor(s string) (position, error) {
+	bad := refuse(RefusedQuery, "the cursor is not one that a list returned as next: start again without it")
+	if len(s) > maxCursor {
+		return position{}, bad
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) < 10 || b[0] != cursorVersion {
+		return position{}, bad
+	}
+	return position{created: int64(binary.BigEndian.Uint64(b[1:9])), id: string(b[9:])}, nil
+}

@@ -1,0 +1,118 @@
+package ban
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	sweepEvery = 10 * time.Second // how often memory forgets
+	purgeEvery = 10 * time.Minute // how often the storage forgets
+	sweepBatch = 256              // prefixes forgotten while alerts wait
+	purgeBatch = 500              // rows deleted in one transaction
+)
+
+// Run keeps house until ctx ends: it forgets ended decisions, in memory once the
+// records of their time have come, in the storage after Config.Retention; and it
+// tries again to store what nobody else's Commit has stored. What goes wrong is
+// logged when it begins and when it ends. It returns ctx's error.
+func (s *Store) Run(ctx context.Context) error {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	purge := time.NewTicker(purgeEvery)
+	defer purge.Stop()
+	var committing, purging trouble
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-sweep.C:
+			s.sweep()
+			committing.note(s.log, "storing decisions", s.Commit(ctx))
+		case <-purge.C:
+			purging.note(s.log, "purging ended decisions", s.purge(ctx))
+		}
+	}
+}
+
+// trouble is whether something that is done again and again fails.
+type trouble bool
+
+func (t *trouble) note(log *zap.Logger, what string, err error) {
+	switch {
+	case err != nil && !bool(*t):
+		log.Error(what+" does not work; it is tried again", zap.Error(err))
+	case err == nil && bool(*t):
+		log.Info(what + " works again")
+	}
+	*t = err != nil
+}
+
+// sweep forgets, in memory, decisions that ended lateGrace ago and unbans that
+// no record can be older than. What is not stored is kept.
+func (s *Store) sweep() {
+	now := s.now()
+	ended := millis(now.Add(-lateGrace))
+	var stale []netip.Prefix // found without holding up alerts
+	for p, h := range s.index.table.Load().All() {
+		if slices.ContainsFunc(h.entries, func(e *entry) bool { return e.until <= ended }) {
+			stale = append(stale, p)
+		}
+	}
+	for batch := range slices.Chunk(stale, sweepBatch) {
+		s.mu.Lock()
+		for _, p := range batch {
+			s.forget(p, ended)
+		}
+		s.mu.Unlock()
+	}
+	s.forgetUnbans(millis(now.Add(-liftedLife)))
+}
+
+// forget drops the stored entries about p that ended by the time ended (Unix
+// ms). mu is held.
+func (s *Store) forget(p netip.Prefix, ended int64) {
+	var keep []*entry
+	for _, e := range s.index.get(p) {
+		if e.until <= ended && e.stored {
+			delete(s.known, e.d.ID)
+		} else {
+			keep = append(keep, e)
+		}
+	}
+	s.index.set(p, keep)
+}
+
+func (s *Store) forgetUnbans(before int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var old []netip.Prefix
+	for p, at := range s.unbans.All() {
+		if at < before {
+			old = append(old, p)
+		}
+	}
+	for _, p := range old {
+		s.unbans.Delete(p)
+	}
+}
+
+// purge forgets in the storage, in transactions small enough for commits to go
+// in between.
+func (s *Store) purge(ctx context.Context) error {
+	now := s.now()
+	for {
+		n, err := s.storage.purge(ctx, now.Add(-s.cfg.Retention), now.Add(-liftedLife), purgeBatch)
+		if err != nil {
+			return fmt.Errorf("purge decisions older than %s: %w", s.cfg.Retention, err)
+		}
+		if n < purgeBatch {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,250 @@
+package ban
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// eachStorage runs a test over every storage there is: what it demands is what a
+// storage is.
+func eachStorage(t *testing.T, test func(t *testing.T, st storage)) {
+	t.Run("memory", func(t *testing.T) { test(t, newMemory()) })
+	t.Run("sqlite", func(t *testing.T) {
+		st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer st.close()
+		test(t, st)
+	})
+}
+
+// stored is a decision with every field set.
+func stored(id, prefix string, created time.Time) Decision {
+	a := alert("192.0.2.1/32", noon)
+	return Decision{
+		ID: id, Prefix: netip.MustParsePrefix(prefix), Action: Captcha, Scenario: "http-probing", Origin: OriginScenario,
+		Reason: "<b>it's \"quoted\"</b> \u2028", At: created.Add(-time.Second), Created: created, Until: created.Add(time.Hour),
+		Arrived: created.Add(-500 * time.Millisecond), Context: newContext(&a),
+	}
+}
+
+func put(t testing.TB, st storage, ds ...Decision) {
+	t.Helper()
+	if err := st.write(t.Context(), batch{put: ds}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func names(ds []Decision) string {
+	ids := make([]string, len(ds))
+	for i := range ds {
+		ids[i] = ds[i].ID
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestStorageKeepsDecisions(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		want := stored("a", "2001:db8::/64", noon)
+		put(t, st, want)
+		got, ok, err := st.get(t.Context(), "a")
+		if err != nil || !ok || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %t, %v\nwant %+v", got, ok, err, want)
+		}
+		if _, ok, err := st.get(t.Context(), "b"); ok || err != nil {
+			t.Errorf("a decision that was never put: %t, %v", ok, err)
+		}
+		want.Context = nil
+		ds, err := st.list(t.Context(), filter{limit: 10})
+		if err != nil || len(ds) != 1 || !reflect.DeepEqual(ds[0], want) {
+			t.Errorf("listed %+v, %v", ds, err)
+		}
+		ds, _, err = st.load(t.Context(), noon, noon)
+		if err != nil || len(ds) != 1 || !reflect.DeepEqual(ds[0], want) {
+			t.Errorf("loaded %+v, %v", ds, err)
+		}
+	})
+}
+
+func TestStorageWriteTwice(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		d := stored("a", "192.0.2.1/32", noon)
+		b := batch{
+			put:   []Decision{d},
+			end:   []ending{{"a", noon.Add(time.Minute)}, {"nobody", noon}},
+			unban: []unban{{d.Prefix, noon.Add(time.Minute)}},
+		}
+		for range 2 {
+			if err := st.write(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+			got, _, err := st.get(t.Context(), "a")
+			if end := noon.Add(time.Minute); err != nil || got.Until != end || got.Removed != end || got.Context == nil {
+				t.Errorf("ended decision: %+v, %v", got, err)
+			}
+			ds, us, err := st.load(t.Context(), noon, noon)
+			if err != nil || len(ds) != 1 || !slices.Equal(us, b.unban) {
+				t.Errorf("loaded %+v, %v, %v", ds, us, err)
+			}
+		}
+		later := unban{d.Prefix, noon.Add(time.Hour)}
+		if err := st.write(t.Context(), batch{unban: []unban{later}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, us, err := st.load(t.Context(), noon, noon); err != nil || !slices.Equal(us, []unban{later}) {
+			t.Errorf("unbans: %v, %v", us, err)
+		}
+	})
+}
+
+func TestStorageLoadsByTime(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		for i := range 3 {
+			put(t, st, stored(fmt.Sprint(i), "192.0.2.1/32", noon.Add(time.Duration(i)*time.Second)))
+		}
+		p := netip.MustParsePrefix("192.0.2.1/32")
+		if err := st.write(t.Context(), batch{unban: []unban{{p, noon}}}); err != nil {
+			t.Fatal(err)
+		}
+		ds, us, err := st.load(t.Context(), noon.Add(time.Hour), noon)
+		slices.SortFunc(ds, func(a, b Decision) int { return strings.Compare(a.ID, b.ID) })
+		if err != nil || names(ds) != "1 2" || len(us) != 0 {
+			t.Errorf("loaded %s, %v, %v", names(ds), us, err)
+		}
+	})
+}
+
+func TestStorageFilters(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		a, b, c := stored("a", "192.0.2.1/32", noon), stored("b", "192.0.2.0/24", noon.Add(time.Second)), stored("c", "2001:db8::/64", noon)
+		b.Scenario, b.Origin, c.Origin = "", OriginManual, OriginAdopted
+		put(t, st, a, b, c)
+		for _, tc := range []struct {
+			f    filter
+			want string
+		}{
+			{filter{limit: 9}, "b c a"},
+			{filter{limit: 2}, "b c"},
+			{filter{limit: 9, scenario: "http-probing"}, "c a"},
+			{filter{limit: 9, origin: OriginManual}, "b"},
+			{filter{limit: 9, active: noon.Add(time.Hour)}, "b"},
+			{filter{limit: 9, prefixes: containing(a.Prefix)}, "b a"},
+			{filter{limit: 9, prefixes: containing(b.Prefix)}, "b"},
+			{filter{limit: 9, prefixes: containing(netip.MustParsePrefix("2001:db8::1/128"))}, "c"},
+			{filter{limit: 9, after: positionOf(&c)}, "a"},
+			{filter{limit: 9, after: positionOf(&c), scenario: "http-probing", prefixes: containing(a.Prefix), active: noon}, "a"},
+			{filter{limit: 9, scenario: "' OR 1=1 --"}, ""},
+		} {
+			ds, err := st.list(t.Context(), tc.f)
+			if err != nil || names(ds) != tc.want {
+				t.Errorf("%+v: %q, %v; want %q", tc.f, names(ds), err, tc.want)
+			}
+		}
+	})
+}
+
+func TestStoragePurges(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		var b batch
+		for i := range 5 {
+			b.put = append(b.put, stored(fmt.Sprint(i), "192.0.2.1/32", noon.Add(time.Duration(i)*time.Second)))
+			b.unban = append(b.unban, unban{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32), noon.Add(time.Duration(i) * time.Second)})
+		}
+		if err := st.write(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		ended, lifted := noon.Add(time.Hour+3*time.Second), noon.Add(time.Second)
+		for _, want := range []int{3, 1, 0} { // 2 and 1, then 1 and 0
+			if n, err := st.purge(t.Context(), ended, lifted, 2); n != want || err != nil {
+				t.Errorf("purged %d, %v; want %d", n, err, want)
+			}
+		}
+		if ds, err := st.list(t.Context(), filter{limit: 9}); err != nil || names(ds) != "4 3" {
+			t.Errorf("left: %s, %v", names(ds), err)
+		}
+		if _, us, err := st.load(t.Context(), noon, time.Time{}); err != nil || len(us) != 4 {
+			t.Errorf("unbans left: %v, %v", us, err)
+		}
+	})
+}
+
+// Pages of any size make up the whole list, in order, while decisions are made
+// and purged in between.
+func TestStoragePages(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		s := testStore(t, Config{Now: newClock().Now}, st)
+		n := 0
+		rapid.Check(t, func(rt *rapid.T) {
+			var b batch
+			var fixed []Decision
+			for range rapid.IntRange(0, 12).Draw(rt, "decisions") {
+				d := stored(fmt.Sprintf("%06d", rapid.IntRange(0, 999999).Draw(rt, "id")), "192.0.2.1/32",
+					noon.Add(time.Duration(rapid.IntRange(0, 3).Draw(rt, "created"))*time.Millisecond))
+				d.Context = nil
+				d.Scenario = fmt.Sprint("run ", n)
+				b.put = append(b.put, d)
+				if !slices.ContainsFunc(fixed, func(f Decision) bool { return f.ID == d.ID }) {
+					fixed = append(fixed, d)
+				} else {
+					rt.Skip("an ID twice")
+				}
+			}
+			put(t, st, b.put...)
+			slices.SortFunc(fixed, func(a, b Decision) int {
+				if positionOf(&a).before(positionOf(&b)) {
+					return -1
+				}
+				return 1
+			})
+			q := Query{All: true, Scenario: fmt.Sprint("run ", n), Limit: rapid.IntRange(1, 5).Draw(rt, "limit")}
+			var got []Decision
+			for {
+				page, err := s.List(t.Context(), q)
+				if err != nil {
+					rt.Fatal(err)
+				}
+				got = append(got, page.Decisions...)
+				if q.Cursor = page.Next; q.Cursor == "" {
+					break
+				}
+				newer := stored(fmt.Sprintf("new %d", len(got)), "192.0.2.1/32", noon.Add(time.Second))
+				newer.Scenario = q.Scenario
+				put(t, st, newer)
+			}
+			if names(got) != names(fixed) {
+				rt.Fatalf("pages: %s\nwant %s", names(got), names(fixed))
+			}
+			n++
+			if err := emptyOut(t.Context(), st); err != nil {
+				rt.Fatal(err)
+			}
+		})
+	})
+}
+
+func emptyOut(ctx context.Context, st storage) error {
+	for {
+		if n, err := st.purge(ctx, fromMillis(endOfTime), time.Time{}, 1000); n == 0 || err != nil {
+			return err
+		}
+	}
+}
+
+func TestListRefuses(t *testing.T) {
+	s := testStore(t, Config{}, newMemory())
+	for _, q := range []Query{{}, {Limit: -1}, {Limit: MaxLimit + 1}, {Limit: 1, Cursor: "!"}, {Limit: 1, Cursor: "AAAA"}} {
+		if _, err := s.List(t.Context(), q); err == nil {
+			t.Errorf("%+v is not refused", q)
+		}
+	}
+}

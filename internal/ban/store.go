@@ -1,0 +1,268 @@
+package ban
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gaissmai/bart"
+	"go.uber.org/zap"
+
+	"weir/internal/detect"
+	"weir/internal/scenario"
+)
+
+// Store holds every decision in force in memory and every decision of the last
+// weeks in its storage. Its methods may be called by any number of goroutines at
+// once, until Close.
+//
+// Locks: writing is taken before mu, and never the other way round. Storage is
+// written to with writing held and mu free.
+type Store struct {
+	cfg     Config
+	log     *zap.Logger
+	metrics *metrics
+	storage storage
+	allow   *bart.Lite // never changed after Open
+	index   index      // changed with mu held, read without
+	changed chan struct{}
+
+	// writing has one slot. Who fills it owns the order in which the storage
+	// is written to and OnAlert is told. A channel, so that waiting ends with a context.
+	writing chan struct{}
+
+	// untold counts the alerts that Commit has not settled: in queue, or on
+	// their way to the storage.
+	untold atomic.Int64
+
+	mu     sync.Mutex
+	known  map[string]*entry // every entry of the index, by ID
+	unbans bart.Table[int64] // the latest unban of each prefix, Unix ms of event time
+	queue  []settled         // alerts decided on since the last Commit, oldest first
+}
+
+// settled is an alert with what was decided on it.
+type settled struct {
+	alert detect.Alert
+	id    string // of the decision; empty: none was made
+	fresh bool   // this alert made the decision; it was not known before
+}
+
+// Open makes a Store and loads what its storage holds: every decision in force,
+// the ones that ended a short time ago, and the unbans. Decisions that the
+// allowlist has overtaken are ended.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	var st storage = newMemory()
+	if cfg.Path != "" {
+		if st, err = openFile(ctx, cfg.Path, busyTimeout); err != nil {
+			return nil, err
+		}
+	}
+	s := newStore(cfg, st)
+	if err := s.load(ctx); err != nil {
+		return nil, errors.Join(err, st.close())
+	}
+	return s, nil
+}
+
+func newStore(cfg Config, st storage) *Store {
+	s := &Store{
+		cfg:     cfg,
+		log:     cfg.Logger,
+		storage: st,
+		allow:   new(bart.Lite),
+		changed: make(chan struct{}, 1),
+		writing: make(chan struct{}, 1),
+		known:   make(map[string]*entry),
+	}
+	for _, p := range cfg.Allowlist {
+		s.allow.Insert(p)
+	}
+	s.index.table.Store(new(bart.Table[*held]))
+	s.metrics = newMetrics(cfg.Registerer, s)
+	return s
+}
+
+func (s *Store) load(ctx context.Context) error {
+	now := s.now()
+	decisions, unbans, err := s.storage.load(ctx, now.Add(-lateGrace), now.Add(-liftedLife))
+	if err != nil {
+		return err
+	}
+	var b batch
+	table := new(bart.Table[*held]) // filled in place: nobody else reads it yet
+	for i := range decisions {
+		d := &decisions[i]
+		if d.InForce(now) && s.allow.OverlapsPrefix(d.Prefix) {
+			d.Until, d.Removed = now, now
+			b.end = append(b.end, ending{d.ID, now})
+		}
+		e := newEntry(d)
+		e.stored = true
+		e.enforce.Store(true)
+		s.known[d.ID] = e
+		h, ok := table.Get(d.Prefix)
+		if !ok {
+			h = new(held)
+			table.Insert(d.Prefix, h)
+		}
+		h.entries = append(h.entries, e)
+	}
+	s.index.table.Store(table)
+	for _, u := range unbans {
+		s.unbans.Insert(u.prefix, millis(u.at))
+	}
+	s.log.Info("decisions loaded", zap.String("file", s.cfg.Path), zap.Int("decisions", len(decisions)), zap.Int("ended_by_allowlist", len(b.end)))
+	if b.empty() {
+		return nil
+	}
+	if err := s.storage.write(ctx, b); err != nil {
+		return fmt.Errorf("end decisions about allowlisted addresses: %w", err)
+	}
+	return nil
+}
+
+// now is the time where no event is at hand.
+func (s *Store) now() time.Time { return wholeMillis(s.cfg.Now(time.Now())) }
+
+// Alert decides on a. It touches memory only; the index is up to date when it
+// returns, so that no further record of the client is poured. Commit stores what
+// was decided and tells Config.OnAlert.
+//
+// No decision is made, and the reason counted, if the scenario only simulates or
+// asks for no remediation, if the client overlaps the allowlist, if the alert's
+// events lie before an unban of the client, or if the ban would be over already
+// had the alert come in time.
+func (s *Store) Alert(a detect.Alert) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	done := settled{alert: a}
+	if why := s.refuses(&a); why != "" {
+		s.metrics.refused[why].Inc()
+	} else if d, ok := s.decide(&a); !ok {
+		s.metrics.refused[refusedLate].Inc()
+	} else {
+		done.id, done.fresh = d.ID, s.known[d.ID] == nil
+		if done.fresh {
+			s.hold(newEntry(d))
+		} else {
+			s.metrics.refused[refusedKnown].Inc()
+		}
+	}
+	s.queue = append(s.queue, done)
+	s.untold.Add(1)
+}
+
+// Why alerts make no decision: the values of a metric's label.
+const (
+	refusedSimulate    = "simulate"
+	refusedRemediation = "remediation"
+	refusedAllowlist   = "allowlist"
+	refusedUnban       = "unban"
+	refusedLate        = "late"
+	refusedKnown       = "known" // an alert that was raised before; its decision stands
+)
+
+func (s *Store) refuses(a *detect.Alert) string {
+	switch {
+	case a.Scenario.Mode != scenario.Enforce:
+		return refusedSimulate
+	case !a.Scenario.Remediation:
+		return refusedRemediation
+	case s.allow.OverlapsPrefix(a.Client):
+		return refusedAllowlist
+	case s.unbannedSince(a.Client, a.At):
+		return refusedUnban
+	}
+	return ""
+}
+
+// unbannedSince reports whether client, or a range around it, was unbanned at
+// the event time at or later. mu is held.
+func (s *Store) unbannedSince(client netip.Prefix, at int64) bool {
+	for _, lifted := range s.unbans.Supernets(client) {
+		if lifted >= at {
+			return true
+		}
+	}
+	return false
+}
+
+// decide makes a decision of a. It lasts from now on: a ban that began late is
+// not shorter for it. But what would be over by now, had it come in time, is over.
+func (s *Store) decide(a *detect.Alert) (*Decision, bool) {
+	sc := a.Scenario
+	lasts, action := sc.Ban, Action(sc.Action)
+	if lasts == 0 {
+		lasts = s.cfg.Duration
+	}
+	if action == "" {
+		action = s.cfg.Action
+	}
+	at := fromMillis(a.At)
+	created := wholeMillis(s.cfg.Now(at))
+	if !at.Add(lasts).After(created) {
+		return nil, false
+	}
+	return &Decision{
+		ID:       alertID(sc.Name, a.Client, at),
+		Prefix:   a.Client,
+		Action:   action,
+		Scenario: sc.Name,
+		Origin:   OriginScenario,
+		At:       at,
+		Created:  created,
+		Until:    created.Add(lasts),
+		Arrived:  fromMillis(a.Arrived),
+	}, true
+}
+
+// hold takes e into memory. mu is held.
+func (s *Store) hold(e *entry) {
+	s.known[e.d.ID] = e
+	s.index.add(e)
+}
+
+// Banned reports whether a decision, stored or not, covers client at the event
+// time at (Unix ms). It takes no lock and allocates nothing. A ban that has ended
+// still covers the records of its time, for ten minutes.
+func (s *Store) Banned(client netip.Prefix, at int64) bool { return s.index.banned(client, at) }
+
+// Allowed reports whether a is allowlisted. It takes no lock and allocates
+// nothing.
+func (s *Store) Allowed(a netip.Addr) bool { return s.allow.Contains(a) }
+
+// AllowedAny reports whether p shares an address with the allowlist: such a
+// prefix must never be written to an IP set.
+func (s *Store) AllowedAny(p netip.Prefix) bool { return s.allow.OverlapsPrefix(p) }
+
+// Changed has something in it when there is something to write: decisions were
+// stored, made by hand, adopted, removed, or could not be stored and have to be
+// enforced all the same. It holds one notice, whatever their number. The end of
+// a decision is not announced: who enforces decisions looks at the clock.
+func (s *Store) Changed() <-chan struct{} { return s.changed }
+
+func (s *Store) notify() {
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Close stores what is pending and closes the storage. Its error tells how many
+// alerts were lost, if any.
+func (s *Store) Close() error {
+	err := s.Commit(context.Background())
+	if n := s.untold.Load(); n > 0 {
+		err = fmt.Errorf("close decisions with %d alerts not stored: %w", n, err)
+	}
+	return errors.Join(err, s.storage.close())
+}
