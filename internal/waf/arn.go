@@ -1,0 +1,103 @@
+package waf
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
+)
+
+// cloudFrontRegion is where every call of CLOUDFRONT scope has to go.
+const cloudFrontRegion = "us-east-1"
+
+// ARN is the name of a WAFv2 entity, taken apart.
+type ARN struct {
+	Partition string // "aws", "aws-us-gov", "aws-cn"
+	Region    string
+	Account   string // twelve digits
+	Scope     types.Scope
+	Kind      string // "ipset", "rulegroup", "webacl"
+	Name, ID  string
+}
+
+// String puts the ARN together again.
+func (a ARN) String() string {
+	scope := "regional"
+	if a.Scope == types.ScopeCloudfront {
+		scope = "global"
+	}
+	return fmt.Sprintf("arn:%s:wafv2:%s:%s:%s/%s/%s/%s", a.Partition, a.Region, a.Account, scope, a.Kind, a.Name, a.ID)
+}
+
+// arnForm is compiled per call: ARNs are read at start only.
+const arnForm = `^arn:(aws[a-z-]*):wafv2:([a-z0-9-]+):(\d{12}):(global|regional)/(ipset|rulegroup|webacl)/([\w-]{1,128})/([\w-]{1,64})$`
+
+// ParseARN reads the ARN of a WAFv2 entity of the given kind ("ipset",
+// "rulegroup", "webacl"). An error names the ARN.
+func ParseARN(kind, s string) (ARN, error) {
+	m := regexp.MustCompile(arnForm).FindStringSubmatch(s)
+	if m == nil {
+		return ARN{}, fmt.Errorf("%q is not a WAFv2 ARN (arn:aws:wafv2:REGION:ACCOUNT:global|regional/%s/NAME/ID)", s, kind)
+	}
+	a := ARN{Partition: m[1], Region: m[2], Account: m[3], Scope: types.ScopeRegional, Kind: m[5], Name: m[6], ID: m[7]}
+	if m[4] == "global" {
+		a.Scope = types.ScopeCloudfront
+	}
+	if a.Kind != kind {
+		return ARN{}, fmt.Errorf("%q names a %s, not a %s", s, a.Kind, kind)
+	}
+	if a.Scope == types.ScopeCloudfront && a.Region != cloudFrontRegion {
+		return ARN{}, fmt.Errorf("%q: an entity of CLOUDFRONT scope lives in %s, not in %s", s, cloudFrontRegion, a.Region)
+	}
+	return a, nil
+}
+
+// Selection says which IP sets a [Writer] owns: those whose name starts with
+// Prefix, or the ones in ARNs. Exactly one of the two is set.
+type Selection struct {
+	Prefix string
+	ARNs   []ARN
+}
+
+// ParseSets reads the setting that names the IP sets: one name prefix, or one or
+// more ARNs, all of the given scope, one account and one region. Every error is
+// reported, and names what it is about.
+//
+// A prefix selects every set whose name starts with it, so it should be one that
+// nothing but bans is named by: "weir-block-" rather than "weir-".
+func ParseSets(list []string, scope types.Scope) (Selection, error) {
+	if len(list) == 0 {
+		return Selection{}, errors.New("no IP sets named: give a name prefix or their ARNs")
+	}
+	if len(list) == 1 && !strings.HasPrefix(list[0], "arn:") {
+		if !regexp.MustCompile(`^[\w-]{1,128}$`).MatchString(list[0]) {
+			return Selection{}, fmt.Errorf("%q cannot start the name of an IP set: letters, digits, - and _ only", list[0])
+		}
+		return Selection{Prefix: list[0]}, nil
+	}
+	var sel Selection
+	var errs []error
+	seen := make(map[string]bool)
+	for _, s := range list {
+		a, err := ParseARN("ipset", s)
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+			continue
+		case a.Scope != scope:
+			errs = append(errs, fmt.Errorf("%q is of scope %s, not %s", s, a.Scope, scope))
+		case seen[a.ID]:
+			errs = append(errs, fmt.Errorf("%q is named twice", s))
+		case len(sel.ARNs) > 0 && (a.Region != sel.ARNs[0].Region || a.Account != sel.ARNs[0].Account):
+			errs = append(errs, fmt.Errorf("%q is not in the account and region of %q", s, sel.ARNs[0]))
+		}
+		seen[a.ID] = true
+		sel.ARNs = append(sel.ARNs, a)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Selection{}, err
+	}
+	return sel, nil
+}

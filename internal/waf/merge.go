@@ -1,0 +1,193 @@
+package waf
+
+import (
+	"net/netip"
+	"time"
+)
+
+// handful is how many of our entries people may take out of a set at once and
+// have it count as unbans. More than that is a tool putting back what it thinks
+// the set should hold, and bans are restored.
+const handful = 100
+
+// reading is what GetIPSet said.
+type reading struct {
+	token, desc string
+	family      family
+	held        []netip.Prefix
+	opaque      []string // what is no prefix
+}
+
+// merged is what a reading brought to light.
+type merged struct {
+	landed  []*entry       // written by a call of ours that seemed to fail
+	removed []netip.Prefix // bans in force that a person took out
+	strange int            // entries that people added
+}
+
+// got takes a reading. An old one, from before a write of ours, is not believed:
+// by it everything just written would look taken out by hand.
+func (p *plan) got(s *set, r reading, now time.Time) merged {
+	const disbelief = 5 // readings in a row
+	for _, token := range s.past {
+		if r.token == token && s.staleRead < disbelief {
+			s.staleRead++
+			s.readAfter = now.Add(time.Second)
+			return merged{}
+		}
+	}
+	if !s.adopted {
+		s.family = r.family
+		p.pools[s.family].sets = append(p.pools[s.family].sets, s)
+	}
+	m := p.absorb(s, r, now)
+	if r.token != s.token { // a write of ours with the old token can land no more
+		s.supersede(s.token)
+		s.tried = nil
+	}
+	s.token, s.desc, s.readAt = r.token, r.desc, now
+	s.adopted, s.known, s.missing, s.refused = true, true, false, false
+	s.staleRead, s.failures = 0, 0
+	p.reading = trouble{}
+	p.dirty = true
+	p.hurry = p.hurry || now.Sub(s.contested) < contestedFor // it may have been read for a write
+	p.adoptedAll(now)
+	return m
+}
+
+// adoptedAll notices that the last of the sets has been read for the first time.
+func (p *plan) adoptedAll(now time.Time) {
+	if p.adopted || len(p.sets) == 0 || len(p.selection.ARNs) == 0 && !p.listing.done {
+		return
+	}
+	some := false
+	for _, s := range p.sets {
+		if !s.adopted && !s.missing {
+			return
+		}
+		some = some || s.adopted
+	}
+	if p.adopted = some; some && len(p.selection.ARNs) > 0 {
+		p.listing.at = now.Add(p.period)
+	}
+}
+
+// absorb is the three-way merge: what we knew the set to hold (its members), what
+// it holds (r), and what we want (which the next looks see to). Whose an entry is
+// that we did not know of:
+//
+//   - ours, when a write of ours may have put it there after all;
+//   - ours, when the description proves that a Weir wrote it; unless it is wanted
+//     it is an orphan, which stays until somebody says how long;
+//   - ours, when it is wanted and this is the first reading;
+//   - otherwise a person's: it stays until a person takes it out.
+func (p *plan) absorb(s *set, r reading, now time.Time) merged {
+	ms := now.UnixMilli()
+	pl := &p.pools[s.family]
+	ev := examine(r.desc, r.held, r.opaque)
+	s.gen = max(s.gen, ev.d.gen)
+	s.opaque = r.opaque
+	var m merged
+	p.readings++
+	copies := s.copies
+	s.copies = nil
+	for _, x := range r.held {
+		e := pl.entries[x]
+		if e != nil && e.home == s {
+			e.mark = p.readings
+			continue
+		}
+		keep, was := copies[x]
+		ours := was && !keep || s.tried[x] || ev.ours(x)
+		if !s.adopted && e != nil && p.wanted(e) && !ev.hands(x) {
+			ours = true
+		}
+		if s.tried[x] && e != nil && e.home == nil {
+			m.landed = append(m.landed, e)
+		}
+		if !ours && !was {
+			m.strange++
+		}
+		if e = p.place(s, x, e, ours, ms); e.orphan && s.tried[x] {
+			e.orphan = false // written a moment ago and ended since: nobody has to be asked
+		}
+	}
+	var missed []*entry
+	for _, e := range s.members {
+		if e.mark != p.readings {
+			missed = append(missed, e)
+		}
+	}
+	for _, e := range missed {
+		if !e.hand && p.wanted(e) {
+			m.removed = append(m.removed, e.prefix)
+		}
+		p.release(e, ms)
+	}
+	if !p.removals || !s.adopted || s.desc == "" || r.desc != s.desc || len(m.removed) > handful {
+		m.removed = nil
+	}
+	return m
+}
+
+// place takes an entry that s was not known to hold. ours: a Weir wrote it.
+func (p *plan) place(s *set, x netip.Prefix, e *entry, ours bool, now int64) *entry {
+	pl := &p.pools[s.family]
+	switch {
+	case e == nil:
+		e = &entry{prefix: x, until: now, mark: p.readings, hand: !ours, orphan: ours}
+		pl.entries[x] = e
+		s.join(e)
+		if e.orphan {
+			p.orphans = append(p.orphans, e)
+		}
+	case e.home == nil:
+		e.mark, e.hand = p.readings, !ours
+		s.join(e)
+	case !ours && !e.hand: // people's copy outlives ours
+		other := e.home
+		e.leave()
+		other.copy(x, false)
+		e.mark, e.hand, e.orphan = p.readings, true, false
+		s.join(e)
+	default:
+		s.copy(x, !ours)
+	}
+	return e
+}
+
+// copy notes that s holds an entry whose home is another set.
+func (s *set) copy(x netip.Prefix, keep bool) {
+	if s.copies == nil {
+		s.copies = make(map[netip.Prefix]bool)
+	}
+	s.copies[x] = keep
+}
+
+// absent takes AWS's word that a set does not exist. What it held is homeless
+// from now on, and goes into other sets.
+func (p *plan) absent(s *set, now time.Time) {
+	for len(s.members) > 0 {
+		p.release(s.members[0], now.UnixMilli())
+	}
+	pl := &p.pools[s.family]
+	for i, other := range pl.sets {
+		if other == s {
+			pl.sets = append(pl.sets[:i:i], pl.sets[i+1:]...)
+			break
+		}
+	}
+	*s = set{name: s.name, id: s.id, arn: s.arn, missing: true, readAfter: now.Add(p.period)}
+	p.dirty = true
+	if p.selection.Prefix != "" { // its owner deleted it: one set less
+		delete(p.byID, s.id)
+		for i, other := range p.sets {
+			if other == s {
+				p.sets = append(p.sets[:i:i], p.sets[i+1:]...)
+				break
+			}
+		}
+		p.listing.at = now
+	}
+	p.adoptedAll(now)
+}

@@ -1,0 +1,274 @@
+package waf
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// verb is what a step does.
+type verb uint8
+
+const (
+	doWait   verb = iota // until step.until, or until something changed
+	doLook               // pass over everything in force: look
+	doList               // one page of ListIPSets: listed
+	doGet                // GetIPSet of step.set: got, absent or unread
+	doWrite              // UpdateIPSet as in step.write: wrote or failed
+	doAdopt              // hand step.orphans over: taken
+	doFinish             // nothing is left that a last round is for
+)
+
+// step is what to do next.
+type step struct {
+	do      verb
+	until   time.Time
+	marker  string
+	set     *set
+	write   *write
+	orphans []*entry
+}
+
+// listing is the pass over the pages of ListIPSets.
+type listing struct {
+	at     time.Time // the next one starts then
+	marker string    // of its next page
+	seen   map[string]summary
+	done   bool // one has been finished
+}
+
+// summary is what a list says of a set.
+type summary struct{ name, id, arn, token string }
+
+// next says what to do at a time. In the last round (drain) pending bans and
+// unbans are written, and nothing else is begun.
+func (p *plan) next(now time.Time) step {
+	if p.round == 0 { // adoption asks what is wanted
+		return step{do: doLook}
+	}
+	if st, ok := p.nextOrphans(now); ok {
+		return st
+	}
+	if st, ok := p.nextWrite(now); ok {
+		return st
+	}
+	if st, ok := p.nextRead(now); ok {
+		return st
+	}
+	if p.drain && p.adopted && !p.stale(now) && !p.unread() && !p.waiting() {
+		return step{do: doFinish}
+	}
+	return step{do: doWait, until: p.wake(now)}
+}
+
+// changed is told that something may have to be written.
+func (p *plan) changed() { p.dirty = true }
+
+// nextOrphans hands over what was adopted, once all sets have been read.
+func (p *plan) nextOrphans(now time.Time) (step, bool) {
+	if len(p.orphans) == 0 || !p.adopted || now.Before(p.orphanAt) {
+		return step{}, false
+	}
+	// Some may have turned out to be wanted, or people's, or are gone.
+	p.orphans = slices.DeleteFunc(p.orphans, func(e *entry) bool {
+		if p.allowed(e.prefix) {
+			e.orphan, p.dirty = false, true // nothing of ours any more: the next look drops it
+		}
+		return !e.orphan || e.home == nil
+	})
+	if len(p.orphans) == 0 {
+		return step{}, false
+	}
+	return step{do: doAdopt, orphans: p.orphans}, true
+}
+
+// taken is told that the orphans were handed over: from now on they are wanted or
+// not, like any other entry. An error leaves them where they are.
+func (p *plan) taken(orphans []*entry, now time.Time, err error) {
+	p.orphanErr = err
+	if err != nil {
+		p.orphanAt = now.Add(5 * time.Second)
+		return
+	}
+	for _, e := range orphans {
+		e.orphan = false
+	}
+	p.orphans, p.dirty = nil, true
+}
+
+// keep lets orphans stay for ever, like entries that people added.
+func (p *plan) keep(orphans []*entry) {
+	for _, e := range orphans {
+		e.orphan, e.hand = false, true
+	}
+	p.orphans, p.dirty = nil, true
+}
+
+// nextWrite gives the next UpdateIPSet, or what has to come before it.
+func (p *plan) nextWrite(now time.Time) (step, bool) {
+	if free := p.writes.free(now); !free || p.stale(now) {
+		if now.Before(p.lookAt(free)) {
+			return step{}, false
+		}
+		return step{do: doLook}, true
+	}
+	if !p.adopted {
+		return step{}, false
+	}
+	s := p.pick(now)
+	switch {
+	case s == nil:
+		return step{}, false
+	case p.doubted(s, now):
+		return step{do: doGet, set: s}, p.reads.free(now)
+	}
+	w := p.compose(s, now)
+	if len(w.adds) == 0 && s.leaving == 0 { // what was pending ended just now
+		p.dirty = true
+		return step{}, false
+	}
+	return step{do: doWrite, write: w}, true
+}
+
+// stale reports whether the sums are too old to write by.
+func (p *plan) stale(now time.Time) bool {
+	return p.dirty || now.Sub(p.looked) >= lookEvery || p.due != 0 && now.UnixMilli() >= p.due
+}
+
+// lookAt says when to look again. A look costs time when there are many bans, so
+// looks are spaced: by ten times what the last one took, and widely while no write
+// could follow.
+func (p *plan) lookAt(free bool) time.Time {
+	spaced := p.looked.Add(max(lookGap, 10*p.took))
+	switch {
+	case p.dirty && p.hurry:
+		return p.looked
+	case p.dirty && (free || p.drain):
+		return spaced
+	case p.dirty:
+		return latest(spaced, soonest(p.looked.Add(lookIdle), p.writes.next))
+	case p.due == 0:
+		return p.looked.Add(lookEvery)
+	}
+	return latest(spaced, soonest(p.looked.Add(lookEvery), latest(p.writes.next, time.UnixMilli(p.due))))
+}
+
+// nextRead gives the next GetIPSet or ListIPSets.
+func (p *plan) nextRead(now time.Time) (step, bool) {
+	if !p.reads.free(now) {
+		return step{}, false
+	}
+	for _, s := range p.sets {
+		if !s.known && !now.Before(s.readAfter) {
+			return step{do: doGet, set: s}, true
+		}
+	}
+	if now.Before(p.listing.at) || p.drain && p.adopted {
+		return step{}, false
+	}
+	return step{do: doList, marker: p.listing.marker}, true
+}
+
+// unread reports whether a set has to be read before it can be written.
+func (p *plan) unread() bool {
+	return slices.ContainsFunc(p.sets, func(s *set) bool { return !s.known && !s.missing })
+}
+
+// wake gives the time of the next step if nothing changes until then.
+func (p *plan) wake(now time.Time) time.Time {
+	at := now.Add(lookEvery)
+	sooner := func(t time.Time) {
+		if t.After(now) && t.Before(at) {
+			at = t
+		}
+	}
+	sooner(latest(p.listing.at, p.reads.next))
+	for _, s := range p.sets {
+		if !s.known {
+			sooner(latest(s.readAfter, p.reads.next))
+			continue
+		}
+		sooner(s.hold)
+		sooner(s.readAfter)
+	}
+	if len(p.orphans) > 0 {
+		sooner(p.orphanAt)
+	}
+	sooner(p.lookAt(p.writes.free(now)))
+	sooner(p.writes.next)
+	sooner(p.reads.next) // a doubted set is read before it is written
+	return at
+}
+
+func latest(list ...time.Time) time.Time  { return slices.MaxFunc(list, time.Time.Compare) }
+func soonest(list ...time.Time) time.Time { return slices.MinFunc(list, time.Time.Compare) }
+
+// listed takes one page of the list. The last page ends the pass: sets whose token
+// is not ours were written by somebody else and are read; sets not in the list are
+// read too, since a list may be behind the times.
+func (p *plan) listed(page []summary, marker string, now time.Time) {
+	l := &p.listing
+	if l.seen == nil {
+		l.seen = make(map[string]summary)
+	}
+	for _, s := range page {
+		l.seen[s.id] = s
+	}
+	p.reading = trouble{}
+	if l.marker = marker; marker != "" {
+		return
+	}
+	seen := l.seen
+	*l = listing{at: now.Add(p.period), done: true}
+	for _, s := range p.sets {
+		switch is, ok := seen[s.id]; {
+		case !ok && !s.missing:
+			s.known, s.readAfter = false, now
+		case ok && s.missing:
+			s.readAfter = now
+		case ok && s.known && is.token != s.token && !slices.Contains(s.past, is.token):
+			s.known, s.readAfter = false, now
+		}
+	}
+	p.discover(seen)
+	if !p.adopted && len(p.sets) == 0 {
+		l.at = now.Add(10 * time.Second) // somebody is about to make them
+	}
+	p.adoptedAll(now)
+}
+
+// discover takes the sets that a prefix selects and that are new, in their
+// names' order, so that a run can be repeated.
+func (p *plan) discover(seen map[string]summary) {
+	if p.selection.Prefix == "" {
+		return
+	}
+	var fresh []summary
+	for id, is := range seen {
+		if p.byID[id] == nil && strings.HasPrefix(is.name, p.selection.Prefix) {
+			fresh = append(fresh, is)
+		}
+	}
+	slices.SortFunc(fresh, func(a, b summary) int { return cmp.Compare(a.name, b.name) })
+	for _, is := range fresh {
+		p.know(&set{name: is.name, id: is.id, arn: is.arn})
+	}
+}
+
+// unlisted takes the error of a list: it starts over later.
+func (p *plan) unlisted(now time.Time, how outcome, err error) {
+	p.reading.note(now, how, err)
+	p.listing = listing{at: now.Add(backoff(p.reading.count)), done: p.listing.done}
+}
+
+// notGot takes the error of a GetIPSet.
+func (p *plan) notGot(s *set, now time.Time, how outcome, err error) {
+	if how == missing {
+		p.absent(s, now)
+		return
+	}
+	p.reading.note(now, how, err)
+	s.failures++
+	s.readAfter = now.Add(backoff(s.failures))
+}
