@@ -46,8 +46,9 @@ const (
 
 // Where to look closer. These never reach a rule.
 const (
-	hintSQL    facts = 1 << (iota + 62) // a word or sign of SQL
-	hintMarkup                          // what markup and script are made of
+	hintSQL     facts = 1 << (iota + 61) // a word or sign of SQL
+	hintMarkup                           // what markup and script are made of
+	hintCrawler                          // the name of a crawler
 )
 
 // conclude adds what follows from several facts.

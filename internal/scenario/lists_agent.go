@@ -57,3 +57,11 @@ func crawlers() []crawler {
 		{"ia_archiver", []string{"7941", "14618"}},
 	}
 }
+
+func crawlerNeedles() []needle {
+	var needles []needle
+	for _, c := range crawlers() {
+		needles = append(needles, needle{c.name, hintCrawler, anywhere})
+	}
+	return needles
+}

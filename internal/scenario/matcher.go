@@ -59,7 +59,7 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 	f = f.conclude()
 	for i := range m.set.active {
 		if a := &m.set.active[i]; a.match.holds(f) {
-			hits = append(hits, Hit{a.index, m.fingerprint(a.distinct, f, path, query)})
+			hits = append(hits, Hit{a.index, m.fingerprint(a.distinct, f, path, r, query)})
 		}
 	}
 	return hits
@@ -68,12 +68,13 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 // fingerprint returns the fingerprint of what a scenario counts only once. Values
 // are taken as logged: CloudFront escapes a value in one way, so they differ
 // exactly when their wire forms do.
-func (m *Matcher) fingerprint(d distinct, f facts, path *pathVerdict, query []byte) uint32 {
+func (m *Matcher) fingerprint(d distinct, f facts, path *pathVerdict, r *cloudfront.Record, query []byte) uint32 {
 	switch d {
 	case distinctPath:
 		return path.whole
 	case distinctShape:
-		if f&wasJSON != 0 && path.parent != 0 {
+		m.shapes(path, r.Path())
+		if f&wasJSON != 0 {
 			return path.parent
 		}
 		return path.shape

@@ -24,8 +24,8 @@ func isStatic(path []byte) bool {
 // appendShape appends a decoded path to dst with every segment that only numbers
 // a thing of its kind replaced, so that a thousand missing items of one collection
 // are one shape and a scanner's thousand words are a thousand. parent is the length
-// of the shape above the last segment if there are two or more segments above,
-// and 0 if not.
+// of the shape above the last segment, if there are two or more segments above, and
+// of the whole shape if not.
 func appendShape(dst, path []byte) (shape []byte, parent int) {
 	depth := 0
 	for len(path) > 0 {
@@ -33,15 +33,17 @@ func appendShape(dst, path []byte) (shape []byte, parent int) {
 		if i := bytes.IndexByte(path[1:], '/'); i >= 0 {
 			segment, rest = path[:i+1], path[i+1:]
 		}
-		if depth++; depth >= 3 && len(rest) == 0 {
-			parent = len(dst)
-		}
+		depth++
+		parent = len(dst)
 		if isNumbering(segment[1:]) {
 			dst = append(dst, segment[0], '#')
 		} else {
 			dst = append(dst, segment...)
 		}
 		path = rest
+	}
+	if depth < 3 {
+		parent = len(dst)
 	}
 	return dst, parent
 }
@@ -70,6 +72,6 @@ func isNumbering(segment []byte) bool {
 	case letters == 0:
 		return len(segment) >= 8
 	default:
-		return len(segment) >= 20 && digits >= 4
+		return len(segment) >= 20 && digits >= 3
 	}
 }

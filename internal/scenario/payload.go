@@ -26,10 +26,10 @@ func isPlain(query []byte) bool {
 }
 
 // plain bytes make no attack by themselves: an attack needs at least a space, a
-// bracket, a quote, a slash or an escape.
+// bracket, a quote, a dot, a slash or an escape.
 var plain = func() (t [256]bool) {
 	for c := range t {
-		t[c] = isWord(byte(c)) || bytes.IndexByte([]byte("=&.,:~!@-"), byte(c)) >= 0
+		t[c] = isWord(byte(c)) || bytes.IndexByte([]byte("=&,:~!@-"), byte(c)) >= 0
 	}
 	return t
 }()
@@ -40,9 +40,7 @@ func (m *Matcher) claims(r *cloudfront.Record) facts {
 	var f facts
 	for _, field := range [...]cloudfront.Field{cloudfront.FieldCSReferer, cloudfront.FieldXForwardedFor} {
 		raw := r.Raw(field)
-		// Only what can hold a look-up is worth decoding: a '$' or the brackets of a
-		// shell function, or an escape of the client's own.
-		if bytes.IndexByte(raw, '$') < 0 && !bytes.Contains(raw, []byte("()")) && !bytes.Contains(raw, []byte("%25")) {
+		if !hasBrace(raw) {
 			continue
 		}
 		// On a page whose own address holds the words, everything that it loads
@@ -56,9 +54,22 @@ func (m *Matcher) claims(r *cloudfront.Record) facts {
 	return f
 }
 
+// hasBrace reports whether a column may hold a '{', without which there is no
+// look-up and no shell function. CloudFront escapes it, and clients may have before.
+func hasBrace(raw []byte) bool {
+	if bytes.IndexByte(raw, '%') < 0 {
+		return bytes.IndexByte(raw, '{') >= 0
+	}
+	return bytes.Contains(raw, []byte("7B")) || bytes.Contains(raw, []byte("7b")) || bytes.IndexByte(raw, '{') >= 0
+}
+
 // payload returns what a decoded text, in lower case, holds of attacks.
 func (m *Matcher) payload(text []byte) facts {
-	f := m.set.payloads.find(text)
+	return m.readCloser(m.set.payloads.find(text), text)
+}
+
+// readCloser follows the hints in what was found in a text.
+func (m *Matcher) readCloser(f facts, text []byte) facts {
 	if f&hintSQL != 0 && f&hasSQL == 0 {
 		m.tokens = appendTokens(m.tokens[:0], text)
 		if holdsSQL(m.tokens) {

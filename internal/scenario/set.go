@@ -23,8 +23,10 @@ type Set struct {
 	blockStatus uint16
 	seed        maphash.Seed
 
-	paths, payloads, agents *automaton
-	crawlers                []crawler
+	paths    *automaton // names of paths, and payloads
+	payloads *automaton
+	agents   *automaton
+	crawlers []crawler
 }
 
 // active is what matching needs of a scenario.
@@ -44,9 +46,9 @@ func Compile(list []Scenario, opt Options) (*Set, error) {
 		scenarios:   slices.Clone(list),
 		blockStatus: opt.BlockStatus,
 		seed:        maphash.MakeSeed(),
-		paths:       newAutomaton(pathNeedles()),
+		paths:       newAutomaton(join(pathNeedles(), payloadNeedles())),
 		payloads:    newAutomaton(payloadNeedles()),
-		agents:      newAutomaton(agentNeedles()),
+		agents:      newAutomaton(join(agentNeedles(), crawlerNeedles())),
 		crawlers:    crawlers(),
 	}
 	var errs []error

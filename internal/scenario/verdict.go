@@ -3,6 +3,7 @@ package scenario
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 
 	"weir/internal/cloudfront"
 )
@@ -18,11 +19,13 @@ const (
 // the column. It takes the place of another verdict whose hash ends alike.
 type (
 	pathVerdict struct {
-		hash   uint64
-		facts  facts
-		whole  uint32 // fingerprint of the path
+		hash  uint64
+		facts facts
+		whole uint32 // fingerprint of the path
+
+		// Fingerprints that few records need; 0 until shapes was called.
 		shape  uint32 // of the path without what numbers its things
-		parent uint32 // of the shape above the last segment, if it is two or more deep; else 0
+		parent uint32 // of the shape above the last segment, or of all of it near the root
 	}
 	agentVerdict struct {
 		hash    uint64
@@ -39,27 +42,27 @@ type (
 func (m *Matcher) path(raw []byte) *pathVerdict {
 	hash := maphash.Bytes(m.set.seed, raw)
 	v := &m.paths[hash%pathVerdicts]
-	if v.hash == hash {
-		return v
-	}
-	m.decoded = cloudfront.Decode(m.decoded[:0], raw, false)
-	f := m.set.paths.find(m.decoded)
-	f |= m.payload(m.decoded)
-	if isStatic(m.decoded) {
-		f |= pathStatic
-	}
-	var parent int
-	m.shape, parent = appendShape(m.shape[:0], m.decoded)
-	*v = pathVerdict{
-		hash:  hash,
-		facts: f,
-		whole: fingerprint(hash),
-		shape: fingerprint(maphash.Bytes(m.set.seed, m.shape)),
-	}
-	if parent > 0 {
-		v.parent = fingerprint(maphash.Bytes(m.set.seed, m.shape[:parent]))
+	if v.hash != hash {
+		m.decoded = cloudfront.Decode(m.decoded[:0], raw, false)
+		f := m.set.paths.find(m.decoded)
+		if isStatic(m.decoded) {
+			f |= pathStatic
+		}
+		*v = pathVerdict{hash: hash, facts: m.readCloser(f, m.decoded), whole: fingerprint(hash)}
 	}
 	return v
+}
+
+// shapes completes a path's verdict.
+func (m *Matcher) shapes(v *pathVerdict, raw []byte) {
+	if v.shape != 0 {
+		return
+	}
+	m.decoded = cloudfront.Decode(m.decoded[:0], raw, false)
+	var parent int
+	m.shape, parent = appendShape(m.shape[:0], m.decoded)
+	v.shape = fingerprint(maphash.Bytes(m.set.seed, m.shape))
+	v.parent = fingerprint(maphash.Bytes(m.set.seed, m.shape[:parent]))
 }
 
 // agent returns what the user agent says.
@@ -69,11 +72,8 @@ func (m *Matcher) agent(r *cloudfront.Record) facts {
 	v := &m.agents[hash%agentVerdicts]
 	if v.hash != hash {
 		m.decoded = cloudfront.Decode(m.decoded[:0], raw, false)
-		*v = agentVerdict{
-			hash:    hash,
-			facts:   m.set.agents.find(m.decoded) | attackIn(m.set.payloads.find(m.decoded)),
-			crawler: m.set.findCrawler(m.decoded),
-		}
+		*v = m.set.judgeAgent(m.decoded)
+		v.hash = hash
 	}
 	if v.crawler != 0 && m.set.crawlers[v.crawler-1].isAt(r.Raw(cloudfront.FieldASN)) {
 		return v.facts | isCrawler
@@ -81,21 +81,18 @@ func (m *Matcher) agent(r *cloudfront.Record) facts {
 	return v.facts
 }
 
-// attackIn says that a header holds an attack if it holds what only an attack does.
-func attackIn(payload facts) facts {
-	if payload&(hasCommand|hasLookup|hasSQL) != 0 {
-		return hasLookup
+func (s *Set) judgeAgent(agent []byte) agentVerdict {
+	f := s.agents.find(agent)
+	v := agentVerdict{facts: f &^ hintCrawler}
+	if s.payloads.find(agent)&(hasCommand|hasLookup|hasSQL) != 0 {
+		v.facts |= hasLookup
 	}
-	return 0
-}
-
-func (s *Set) findCrawler(agent []byte) int {
-	for i := range s.crawlers {
-		if bytes.Contains(agent, []byte(s.crawlers[i].name)) {
-			return i + 1
-		}
+	if f&hintCrawler != 0 {
+		v.crawler = 1 + slices.IndexFunc(s.crawlers, func(c crawler) bool {
+			return bytes.Contains(agent, []byte(c.name))
+		})
 	}
-	return 0
+	return v
 }
 
 // isAt reports whether the crawler works from a network. Where networks are not
