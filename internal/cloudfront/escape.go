@@ -1,69 +1,102 @@
 package cloudfront
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+)
 
-// maxRounds is how many layers of escaping Decode undoes below the log's own.
+// CloudFront logs bytes up to 0x20, bytes from 0x7f on and <>"#%{}|\^~[]`' as %XX. A
+// client's own %22 is therefore logged as %2522. What the client sent, with its own
+// escapes, is called the wire form.
+
+// maxRounds is how many layers of the client's own escapes Decode undoes. An attacker
+// stacks as many as some server behind CloudFront undoes, which is two or three.
 const maxRounds = 4
 
-// Unescape appends src to dst with one layer of %XX escapes undone and returns the
-// result: the wire form, what the client sent, when src is a column. What is not a
-// whole escape stays as it is, and so does '+'. dst must not overlap src. It allocates
-// only when dst lacks room for len(src) more bytes.
+// Unescape appends src with one layer of escapes undone, which makes the wire form of
+// a column, and returns the extended slice. It is the form to show, to count distinct
+// values in and to compare with a list.
+//
+// %XX becomes the byte it stands for, in either case of X. What is not a whole escape
+// stays as it is: CloudFront cuts long columns, even within an escape. '+' stays '+'.
+//
+// src must not overlap what is appended. Nothing is allocated if dst has room for
+// len(src) bytes more.
 func Unescape(dst, src []byte) []byte {
-	for {
-		i := bytes.IndexByte(src, '%')
-		if i < 0 {
-			return append(dst, src...)
-		}
-		dst = append(dst, src[:i]...)
-		src = src[i:]
-		if len(src) >= 3 {
-			if c, ok := unhex(src[1], src[2]); ok {
-				dst = append(dst, c)
-				src = src[3:]
-				continue
+	i := bytes.IndexByte(src, '%')
+	if i < 0 {
+		return append(dst, src...)
+	}
+	n := len(dst)
+	dst = slices.Grow(dst, len(src))[:n+len(src)]
+	n += copy(dst[n:], src[:i])
+	for ; i < len(src); i++ {
+		c := src[i]
+		if c == '%' && i+2 < len(src) {
+			if x, ok := unhex(src[i+1], src[i+2]); ok {
+				c = x
+				i += 2
 			}
 		}
-		dst = append(dst, '%')
-		src = src[1:]
+		dst[n] = c
+		n++
 	}
+	return dst[:n]
 }
 
-// Decode appends the form of a column that patterns are matched against.
+// Decode appends src in the form that patterns are matched against, and in no other
+// use: it forgets what the client really sent. It returns the extended slice.
+//
+//   - One layer of escapes is undone as by Unescape, which makes the wire form.
+//   - Then, in up to four rounds and until a round changes nothing, every %XX and every
+//     \xXX (as some software writes it) becomes the byte it stands for, and in a query
+//     every '+' a space. A round does not look at its own results: %2541 is %41 after
+//     the first and 'A' after the second.
+//   - ASCII letters become lower case. All else is bytes: they may be NUL, or no UTF-8.
+//
+// src must not overlap what is appended. Nothing is allocated if dst has room for
+// len(src) bytes more.
 func Decode(dst, src []byte, query bool) []byte {
 	start := len(dst)
 	dst = Unescape(dst, src)
+	// Lower case first: escapes mean the same in either, and most columns hold no more
+	// of them, so that this is all there is to do.
+	lower(dst[start:])
 	for range maxRounds {
 		n, changed := decodeRound(dst[start:], query)
-		dst = dst[:start+n]
 		if !changed {
 			break
 		}
-	}
-	for i, c := range dst[start:] {
-		if 'A' <= c && c <= 'Z' {
-			dst[start+i] = c | 0x20
-		}
+		dst = dst[:start+n]
 	}
 	return dst
 }
 
+// decodeRound undoes one layer of escapes in b, in place, and returns how long it is
+// now and whether it is another text.
 func decodeRound(b []byte, query bool) (n int, changed bool) {
-	for i := 0; i < len(b); i++ {
+	n = len(b)
+	for _, c := range []byte{'%', '\\', '+'} {
+		if i := bytes.IndexByte(b[:n], c); i >= 0 && (c != '+' || query) {
+			n = i
+		}
+	}
+	for i := n; i < len(b); i++ {
 		c := b[i]
 		switch {
-		case c == '+' && query:
-			c, changed = ' ', true
 		case c == '%' && i+2 < len(b):
 			if x, ok := unhex(b[i+1], b[i+2]); ok {
-				c, changed = x, true
+				c, changed = lowerByte(x), true
 				i += 2
 			}
-		case c == '\\' && i+3 < len(b) && b[i+1]|0x20 == 'x':
+		case c == '\\' && i+3 < len(b) && b[i+1] == 'x':
 			if x, ok := unhex(b[i+2], b[i+3]); ok {
-				c, changed = x, true
+				c, changed = lowerByte(x), true
 				i += 3
 			}
+		case c == '+' && query:
+			c, changed = ' ', true
 		}
 		b[n] = c
 		n++
@@ -71,20 +104,44 @@ func decodeRound(b []byte, query bool) (n int, changed bool) {
 	return n, changed
 }
 
-func unhex(a, b byte) (byte, bool) {
-	x, y := hexDigits[a], hexDigits[b]
-	return x<<4 | y&0xf, (x|y)&0xf0 == 0
+// lower makes ASCII letters lower case, in place, eight at a time.
+func lower(b []byte) {
+	for len(b) >= 8 {
+		w := binary.LittleEndian.Uint64(b)
+		low := w &^ highBits
+		// The high bit of a byte says: 'A' or above, but not above 'Z', and ASCII.
+		upper := (low + (0x80-'A')*everyByte) &^ (low + (0x7f-'Z')*everyByte) &^ w & highBits
+		binary.LittleEndian.PutUint64(b, w|upper>>2)
+		b = b[8:]
+	}
+	for i, c := range b {
+		b[i] = lowerByte(c)
+	}
 }
 
-var hexDigits = func() (t [256]byte) {
-	for i := range t {
-		t[i] = 0xf0
+func lowerByte(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		c |= 'a' - 'A'
 	}
-	for i := range byte(10) {
-		t['0'+i] = i
+	return c
+}
+
+// unhex returns the byte that two hexadecimal digits stand for.
+func unhex(high, low byte) (c byte, ok bool) {
+	h, l := hexDigits[high], hexDigits[low]
+	return h<<4 | l, h|l <= 0xf
+}
+
+// hexDigits holds the value of every hexadecimal digit, and more than 0xf for every
+// other byte.
+var hexDigits = func() (values [256]byte) {
+	for i := range values {
+		values[i] = 0xf0
 	}
-	for i := range byte(6) {
-		t['a'+i], t['A'+i] = 10+i, 10+i
+	for i := range byte(16) {
+		digit := "0123456789abcdef"[i]
+		values[digit] = i
+		values[bytes.ToUpper([]byte{digit})[0]] = i
 	}
-	return t
+	return values
 }()

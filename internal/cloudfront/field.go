@@ -40,7 +40,7 @@ const (
 	FieldCSUserAgent
 	FieldCSReferer
 	// FieldCSCookie is cut at 800 bytes and often "-" although a cookie was sent:
-	// ask Record.HasHeader instead.
+	// FieldCSHeaderNames tells.
 	FieldCSCookie
 	FieldCSURIQuery // repeats what follows the '?' of FieldCSURIStem
 	FieldXEdgeResponseResultType

@@ -15,7 +15,7 @@ import (
 )
 
 // MaxLine is the length in bytes up to which a line is read. CloudFront's own limits
-// on URL and headers keep a line below about half of it, every byte escaped.
+// on URLs and headers keep a line below half of it, were every byte escaped.
 const MaxLine = 256 << 10
 
 // noColumn marks a field that is not in the format.
@@ -32,7 +32,7 @@ type Format struct {
 }
 
 // NewFormat returns the format of records that hold these fields, in any order:
-// CloudFront delivers them in AWS's own. The error names every field that is given
+// CloudFront delivers them in its own. The error names every field that is given
 // twice, unknown, or required and missing.
 func NewFormat(fields []Field) (*Format, error) {
 	fields = slices.Clone(fields)
@@ -57,24 +57,28 @@ func NewFormat(fields []Field) (*Format, error) {
 // Fields returns the fields in the order of their columns.
 func (f *Format) Fields() []Field { return slices.Clone(f.fields) }
 
-// Parse reads one line, without its line break, into r. It reads all of the line or
-// rejects it: the error is a RejectReason, the first that applies of length,
-// columns, control, time, client, status and protocol, and r then holds no columns.
-// One empty column too many at the end is let pass.
+// Parse reads one line, without its line break, into r, which keeps pointing into the
+// line. The error is a RejectReason: the first that applies of length, columns,
+// control, time, client, status and protocol. A rejected line leaves r without columns.
 //
-// r keeps pointing into line.
+// One empty column too many at the end is let pass.
 func (f *Format) Parse(r *Record, line []byte) error {
 	r.format = nil
 	if len(line) > MaxLine {
 		return RejectLength
 	}
-	if !split(&r.bounds, line, len(f.fields)) {
+	tabs := bytes.Count(line, []byte{'\t'})
+	if tabs == len(f.fields) && line[len(line)-1] == '\t' {
+		line = line[:len(line)-1]
+		tabs--
+	}
+	if tabs != len(f.fields)-1 {
 		return RejectColumns
 	}
-	if bytes.IndexByte(line, 0) >= 0 {
+	r.line = line
+	if !r.stops.split(line, len(f.fields)) {
 		return RejectControl
 	}
-	r.line = line
 	var ok bool
 	if r.Time, ok = parseTime(r.column(f.time)); !ok {
 		return RejectTime

@@ -17,9 +17,12 @@ type Record struct {
 
 	format *Format // nil until a line was parsed
 	line   []byte
-	// bounds[i] is where column i begins and bounds[i+1]-1 where it ends.
-	bounds [maxBounds]uint32
+	stops  stops
 }
+
+// Has tells whether the record's format has a field at all. Raw does not tell a field
+// that is "-" from one that is not logged.
+func (r *Record) Has(f Field) bool { return r.format != nil && r.format.columns[f] != noColumn }
 
 // Raw returns the column of f as it was logged. It is nil when the column is "-" or
 // when f is not in the format, and empty when the column is empty.
@@ -41,7 +44,7 @@ func (r *Record) Raw(f Field) []byte {
 // column returns column i. Its capacity is cut too: appending to it must not
 // write into the next column.
 func (r *Record) column(i int) []byte {
-	start, end := r.bounds[i], r.bounds[i+1]-1
+	start, end := r.stops[i]+1, r.stops[i+1]
 	return r.line[start:end:end]
 }
 
