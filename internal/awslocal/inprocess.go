@@ -3,7 +3,6 @@ package awslocal
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -117,7 +116,9 @@ func (p *InProcess) stream(r *http.Request) (*http.Response, error) {
 			w.once.Do(func() { w.cut = true; close(w.ready) })
 			return
 		}
-		end.Close()
+		// A nil error is an orderly end. A handler that returned because the
+		// caller gave up has not come to one.
+		end.CloseWithError(r.Context().Err())
 		w.WriteHeader(http.StatusOK)
 	}()
 	<-w.ready
@@ -172,5 +173,5 @@ func (b *streamBody) Close() error {
 	b.cancel()
 	err := b.PipeReader.Close()
 	<-b.done
-	return errors.Join(err)
+	return err
 }
