@@ -88,8 +88,8 @@ bench: ## what a record costs
 fmt: ## format
 	go run $(GOFUMPT) -l -w .
 
-docs: ## write the table of settings into README.md
-	go test ./internal/config -run TestReadme -update
+docs: ## write the tables of settings and scenarios into README.md
+	go test -run TestReadme ./internal/config ./cmd/weir -update
 
 clean: ## remove what was built
 	rm -rf bin
