@@ -14,7 +14,7 @@ const (
 	boardGap    = 100 * time.Millisecond // the least time between two looks
 	callTimeout = 5 * time.Second        // of one call that lists
 	goneAfter   = time.Minute            // how long a shard is not listed before it counts as gone
-	dropAfter   = time.Hour              // and before its row is deleted
+	dropAfter   = 10 * time.Minute       // and before its row is deleted
 )
 
 // A board knows which shards the stream has and what the lease table says about
@@ -42,6 +42,7 @@ type board struct {
 	lastLook time.Time       // when the latest look that succeeded was begun
 	looked   time.Time       // the same, but zero when the table cannot be relied on until the next look
 	refused  map[string]bool // shards that could not be taken since
+	reserved string          // the other worker to whom all shards belong; "" = none, always so when sharing
 	quiet    seldom
 }
 
@@ -66,7 +67,7 @@ func (b *board) wait() error {
 		if b.stop.Err() != nil {
 			return fmt.Errorf("wait for a shard: %w", context.Cause(b.stop))
 		}
-		if b.anyTakeable() {
+		if time.Since(b.tried) < boardEvery && b.anyTakeable() {
 			return nil
 		}
 		b.sleep()
@@ -103,6 +104,7 @@ func (b *board) look() bool {
 		b.observe(begun)
 		b.looked, b.lastLook = begun, begun
 		b.refused = make(map[string]bool)
+		b.settle()
 		b.tidy(begun)
 	}
 	b.publish(err)
@@ -168,6 +170,35 @@ func (b *board) stale(id string) bool {
 	return ok && b.looked.Sub(s.since) >= b.terms.failover
 }
 
+// settle sees to it that one worker reads the whole stream, unless shards are
+// shared: of those that hold any, the one with the most. The others give
+// theirs up, as they must when workers were started at the same time.
+func (b *board) settle() {
+	b.reserved = ""
+	if b.share {
+		return
+	}
+	held := make(map[string]int)
+	for id, r := range b.rows {
+		if r.owner != "" && r.checkpoint != shardEnd && (r.owner == b.table.worker || !b.stale(id)) {
+			held[r.owner]++
+		}
+	}
+	first := b.table.worker
+	for worker, n := range held {
+		if most := held[first]; n > most || n == most && worker < first {
+			first = worker
+		}
+	}
+	if first == b.table.worker {
+		return
+	}
+	b.reserved = first
+	for _, s := range b.ledger.all() {
+		s.lease.stopTaking(errYielded)
+	}
+}
+
 func (b *board) anyTakeable() bool {
 	for id := range b.shards {
 		if b.takeable(id) {
@@ -180,11 +211,11 @@ func (b *board) anyTakeable() bool {
 // takeable tells whether this worker may take a shard's lease now.
 func (b *board) takeable(id string) bool {
 	s, ok := b.shards[id]
-	if !ok || b.looked.IsZero() || b.refused[id] || b.ledger.get(id) != nil {
+	if !ok || b.looked.IsZero() || b.reserved != "" || b.refused[id] || b.ledger.get(id) != nil {
 		return false
 	}
 	// The table was scanned before a lease ended that ended a moment ago.
-	if _, freed := b.ledger.past(id); b.looked.Sub(freed) < 0 {
+	if _, freed := b.ledger.past(id); !b.looked.After(freed) {
 		return false
 	}
 	r := b.rows[id]

@@ -45,9 +45,9 @@ type Config struct {
 	// default 10 s. Run returns within StopGrace and 7 s, and mostly at once.
 	StopGrace time.Duration
 
-	// Share makes workers share the shards evenly. Without it a worker keeps what
-	// it took, and one that starts later is a standby, which is what counting per
-	// client in memory needs.
+	// Share makes workers share the shards evenly. Without it one worker reads the
+	// whole stream and the others stand by, which is what counting per client in
+	// memory needs.
 	Share bool
 
 	Logger     *zap.Logger           // nil = silent

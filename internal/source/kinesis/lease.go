@@ -12,6 +12,7 @@ import (
 var (
 	errTaken   = errors.New("another worker has the lease")
 	errClaimed = errors.New("another worker asks for the lease")
+	errYielded = errors.New("another worker reads the stream")
 	errExpired = errors.New("the lease table did not answer for longer than the lease grace")
 	errGiven   = errors.New("the lease was given back")
 )
@@ -44,6 +45,7 @@ type lease struct {
 
 	mu         sync.Mutex
 	handled    string        // how far the shard is handled; never moves back
+	last       string        // the same, but not shardEnd
 	written    string        // how far the table knows
 	confirmed  time.Time     // when the latest write that succeeded was begun
 	unanswered time.Time     // when the latest write that got no answer was begun
@@ -207,8 +209,12 @@ func (l *lease) inForce() (ok bool, answer <-chan struct{}) {
 func (l *lease) advance(sequence string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if compareSequence(sequence, l.handled) > 0 {
-		l.handled = sequence
+	if compareSequence(sequence, l.handled) <= 0 {
+		return
+	}
+	l.handled = sequence
+	if sequence != shardEnd {
+		l.last = sequence
 	}
 }
 
@@ -217,6 +223,13 @@ func (l *lease) progress() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.handled
+}
+
+// record returns the last record that was handled, "" if none was under this lease.
+func (l *lease) record() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
 }
 
 // giveBackTime bounds release.
@@ -253,7 +266,7 @@ type ending struct {
 }
 
 // endings are the values of a metric's label.
-var endings = []string{"finished", "stopped", "claimed", "taken", "expired", "consumer"}
+var endings = []string{"finished", "stopped", "claimed", "yielded", "taken", "expired", "consumer"}
 
 // end returns why a lease ended that was released.
 func (l *lease) end() ending {
@@ -267,6 +280,8 @@ func (l *lease) end() ending {
 		return ending{"finished", false}
 	case errors.Is(cause, errClaimed):
 		return ending{"claimed", false}
+	case errors.Is(cause, errYielded):
+		return ending{"yielded", false}
 	case errors.Is(cause, errGiven): // the library's consumer ended for reasons of its own
 		return ending{"consumer", false}
 	}

@@ -72,8 +72,8 @@ func (g *ledger) remove(s *shard) {
 	defer g.mu.Unlock()
 	delete(g.held, s.id)
 	g.freed[s.id] = time.Now()
-	if at := s.lease.progress(); at != "" && at != shardEnd {
-		g.handled[s.id] = at
+	if last := s.lease.record(); last != "" {
+		g.handled[s.id] = last
 	}
 	select {
 	case g.wake <- struct{}{}:

@@ -15,7 +15,7 @@ import (
 
 const (
 	readTimeout = 8 * time.Second // of one call; a page of 10 MB takes 5 s at the rate that a shard is read
-	readRate    = 2 << 20         // bytes a second that may be read from a shard
+	readRate    = 2_000_000       // bytes a second that may be read from a shard
 	readBackoff = 2 * time.Second // at most, between two tries of a read that fails
 )
 
@@ -35,7 +35,8 @@ type reader struct {
 
 	from     types.StartingPosition // where to read on without an iterator
 	iterator *string
-	next     time.Time                // no read before
+	begun    time.Time                // the latest read
+	needed   time.Duration            // before the next one, for the bytes that it brought
 	calls    [callsInWindow]time.Time // when KCL called, the latest ones
 	called   int                      // how often
 }
@@ -53,23 +54,29 @@ const (
 func (r *reader) entered(now time.Time) time.Time {
 	r.calls[r.called%callsInWindow] = now
 	r.called++
-	if r.called < callsInWindow {
-		return r.next
+	if r.called == 1 {
+		return now
 	}
-	if after := r.calls[r.called%callsInWindow].Add(window); after.After(r.next) {
+	// What reading and handling take of each turn comes on top of the window.
+	// Spread over all reads, or every fifth would be late.
+	spread := (window + now.Sub(r.begun)) / callsInWindow
+	at := r.begun.Add(max(r.pace, spread, r.needed))
+	if r.called < callsInWindow {
+		return at
+	}
+	if after := r.calls[r.called%callsInWindow].Add(window); after.After(at) {
 		return after
 	}
-	return r.next
+	return at
 }
 
 // page returns the next page, empty ones included. It takes no longer than the
 // pace when all is well.
 func (r *reader) page() (*kinesis.GetRecordsOutput, error) {
-	r.next = r.entered(time.Now())
+	wait := time.Until(r.entered(time.Now()))
 	for fails := 0; ; fails++ {
-		wait := time.Until(r.next)
 		if fails > 0 {
-			wait = max(wait, backoff(fails-1, readBackoff))
+			wait = max(r.pace, backoff(fails-1, readBackoff))
 		}
 		taking := r.shard.lease.taking
 		if !sleep(taking, wait) {
@@ -108,8 +115,7 @@ func (r *reader) worthALine(kind string, fails int) (skipped int, ok bool) {
 func (r *reader) read() (*kinesis.GetRecordsOutput, error) {
 	ctx, cancel := context.WithTimeout(r.shard.lease.taking, readTimeout)
 	defer cancel()
-	begun := time.Now()
-	r.next = begun.Add(r.pace)
+	r.begun = time.Now()
 	if r.iterator == nil {
 		out, err := r.stream.api.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{
 			StreamName: r.stream.byName(), StreamARN: r.stream.byARN(), ShardId: &r.shard.id,
@@ -128,11 +134,9 @@ func (r *reader) read() (*kinesis.GetRecordsOutput, error) {
 	}
 	size := 0
 	for i := range out.Records {
-		size += len(out.Records[i].Data)
+		size += len(out.Records[i].Data) + len(aws.ToString(out.Records[i].PartitionKey))
 	}
-	if needed := begun.Add(time.Duration(size) * time.Second / readRate); needed.After(r.next) {
-		r.next = needed
-	}
+	r.needed = time.Duration(size) * time.Second / readRate
 	return out, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"weir/internal/awslocal"
 )
@@ -32,11 +33,11 @@ type world struct {
 	d      *dynamodb.Client
 
 	mu      sync.Mutex
-	put     int               // records put so far; their data are the numbers 1 to put
-	handled map[int]int       // how often
-	late    time.Duration     // the longest from arrival to handle
-	delays  []time.Duration   // all of them
-	marks   map[string]string // highest checkpoint seen in the table, by shard
+	put     int         // records put so far; their data are the numbers 1 to put
+	handled map[int]int // how often
+	// the longest from arrival to handle
+	delays []time.Duration   // from arrival to handle
+	marks  map[string]string // highest checkpoint seen in the table, by shard
 }
 
 // inWorld runs a test in a bubble with a fresh world.
@@ -51,8 +52,9 @@ func newWorld(t *testing.T, shards int, cfg awslocal.Config) *world {
 	cfg.Faults = w.faults
 	w.server = awslocal.New(cfg)
 	aws := awsConfig(w.server.HTTPClient())
-	w.k, w.d = kinesis.NewFromConfig(aws), dynamodb.NewFromConfig(aws)
-	_, err := w.k.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: ptr("logs"), ShardCount: ptr(int32(shards))})
+	w.k = kinesis.NewFromConfig(aws)
+	w.d = dynamodb.NewFromConfig(aws, func(o *dynamodb.Options) { o.RetryMaxAttempts = 1 })
+	_, err := w.k.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: new("logs"), ShardCount: new(int32(shards))})
 	w.must(err)
 	w.must(CreateLeaseTable(t.Context(), w.d, "leases"))
 	return w
@@ -60,12 +62,10 @@ func newWorld(t *testing.T, shards int, cfg awslocal.Config) *world {
 
 func awsConfig(c aws.HTTPClient) aws.Config {
 	return aws.Config{
-		Region: "us-east-1", HTTPClient: c, BaseEndpoint: ptr("http://stand-in"),
+		Region: "us-east-1", HTTPClient: c, BaseEndpoint: new("http://stand-in"),
 		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
 	}
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func (w *world) must(err error) {
 	w.t.Helper()
@@ -79,17 +79,25 @@ func (w *world) add(n int) {
 	w.t.Helper()
 	for n > 0 {
 		batch := min(n, 100)
-		in := &kinesis.PutRecordsInput{StreamName: ptr("logs")}
+		in := &kinesis.PutRecordsInput{StreamName: new("logs")}
 		w.mu.Lock()
 		for range batch {
 			w.put++
-			in.Records = append(in.Records, types.PutRecordsRequestEntry{Data: []byte(strconv.Itoa(w.put)), PartitionKey: ptr(strconv.Itoa(w.put))})
+			in.Records = append(in.Records, types.PutRecordsRequestEntry{Data: []byte(strconv.Itoa(w.put)), PartitionKey: new(strconv.Itoa(w.put))})
 		}
 		w.mu.Unlock()
-		out, err := w.k.PutRecords(context.Background(), in)
-		w.must(err)
-		if aws.ToInt32(out.FailedRecordCount) != 0 {
-			w.t.Fatalf("%d records were not put", *out.FailedRecordCount)
+		for len(in.Records) > 0 {
+			out, err := w.k.PutRecords(context.Background(), in)
+			w.must(err)
+			refused := in.Records[:0]
+			for i, r := range out.Records {
+				if r.ErrorCode != nil {
+					refused = append(refused, in.Records[i])
+				}
+			}
+			if in.Records = refused; len(refused) > 0 {
+				time.Sleep(200 * time.Millisecond)
+			}
 		}
 		n -= batch
 	}
@@ -143,11 +151,38 @@ func (w *world) wantAll(mayTwice bool) {
 	}
 }
 
+// percentile returns a quantile of the time from arrival to handle.
+func (w *world) percentile(q float64) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	slices.Sort(w.delays)
+	return w.delays[int(q*float64(len(w.delays)-1))]
+}
+
+// gained returns how often a source has taken a lease.
+func (w *world) gained(r *runner) (n int) {
+	for _, how := range []string{takenFree, takenOwn, takenClaimed, takenExpired} {
+		n += int(testutil.ToFloat64(r.s.m.taken.WithLabelValues(how)))
+	}
+	return n
+}
+
 // rows returns the lease table and checks that no checkpoint has moved back.
 func (w *world) rows() map[string]row {
 	w.t.Helper()
-	rows, err := (&table{api: w.d, name: "leases"}).scan(context.Background())
+	rows, err := w.peek()
 	w.must(err)
+	return rows
+}
+
+// peek is rows for when the table may be in trouble.
+func (w *world) peek() (map[string]row, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	rows, err := (&table{api: w.d, name: "leases"}).scan(ctx)
+	if err != nil {
+		return nil, err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for id, r := range rows {
@@ -156,10 +191,10 @@ func (w *world) rows() map[string]row {
 		}
 		w.marks[id] = r.checkpoint
 	}
-	return rows
+	return rows, nil
 }
 
-// watch checks the table every 100 ms until the returned func is called.
+// watch looks at the table every 100 ms until the returned func is called.
 func (w *world) watch() (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -169,22 +204,11 @@ func (w *world) watch() (stop func()) {
 			case <-done:
 				return
 			case <-time.After(100 * time.Millisecond):
-				w.rows()
+				_, _ = w.peek() // the next look will do
 			}
 		}
 	})
 	return func() { close(done); wg.Wait() }
-}
-
-// owners counts the shards by owner.
-func (w *world) owners() map[string]int {
-	n := make(map[string]int)
-	for _, r := range w.rows() {
-		if r.owner != "" {
-			n[r.owner]++
-		}
-	}
-	return n
 }
 
 // until waits for a condition, checked every 10 ms.
@@ -204,6 +228,9 @@ func (w *world) untilAll(limit time.Duration) time.Duration {
 	w.t.Helper()
 	return w.until("end of the records", limit, func() bool { lost, _ := w.audit(); return lost == 0 })
 }
+
+// unhurried is for tests that watch hours go by.
+func unhurried(c *Config) { c.Poll = 2 * time.Second }
 
 // runner is one source that runs.
 type runner struct {
@@ -233,8 +260,9 @@ func (w *world) run(handle Handle, change func(*Config)) *runner {
 	r := &runner{w: w, s: s, link: l, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		r.err = s.Run(ctx, handle)
+		r.err = s.Run(ctx, l.handle(handle))
 	}()
+	w.t.Cleanup(func() { cancel(); <-r.done }) // of a test that has failed
 	return r
 }
 
@@ -271,22 +299,38 @@ type link struct {
 var errCut = errors.New("the link is cut")
 
 func (l *link) Do(r *http.Request) (*http.Response, error) {
-	if err := l.pass(r); err != nil {
+	if err := l.pass(); err != nil {
 		return nil, err
 	}
 	resp, err := l.next.Do(r)
-	if err := l.pass(r); err != nil {
+	if err := l.pass(); err != nil {
 		return nil, err
 	}
 	return resp, err
 }
 
-func (l *link) pass(r *http.Request) error {
+// handle makes a worker's handler stop and die with it.
+func (l *link) handle(next Handle) Handle {
+	return func(ctx context.Context, lines [][]byte, arrived []time.Time) error {
+		if err := l.pass(); err != nil {
+			return err
+		}
+		err := next(ctx, lines, arrived)
+		if err := l.pass(); err != nil {
+			return err
+		}
+		return err
+	}
+}
+
+// pass waits while the worker is paused, deaf to deadlines as a stopped process
+// is, and fails when it is dead.
+func (l *link) pass() error {
 	l.mu.Lock()
 	paused := l.paused
 	l.mu.Unlock()
 	if paused != nil {
-		<-paused // like a stopped process, deaf to deadlines
+		<-paused
 	}
 	if l.cut.Load() {
 		return errCut
@@ -298,6 +342,9 @@ func (l *link) pass(r *http.Request) error {
 func (l *link) pause() (resume func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.paused != nil {
+		return func() {}
+	}
 	c := make(chan struct{})
 	l.paused = c
 	return func() {
@@ -314,15 +361,4 @@ func (w *world) shards() map[string]listed {
 	list, err := stream{api: w.k, id: "logs"}.list(context.Background())
 	w.must(err)
 	return list
-}
-
-func (w *world) open() []string {
-	var ids []string
-	for id, s := range w.shards() {
-		if s.open {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids
 }

@@ -1,0 +1,141 @@
+package kinesis
+
+import (
+	"testing"
+	"time"
+)
+
+func shared(c *Config) { c.Share = true }
+
+// Workers that share take an even part each, whoever comes or goes.
+func TestShare(t *testing.T) {
+	inWorld(t, 8, func(t *testing.T, w *world) {
+		defer w.watch()()
+		even := func(rs ...*runner) func() bool {
+			return func() bool {
+				sum := 0
+				for _, r := range rs {
+					n := r.holds()
+					if n < 8/len(rs) || n > 8/len(rs)+1 {
+						return false
+					}
+					sum += n
+				}
+				return sum == 8
+			}
+		}
+		a := w.run(w.note, shared)
+		w.trickle(10, 100*time.Millisecond, 5*time.Second)
+		b := w.run(w.note, shared)
+		w.trickle(10, 100*time.Millisecond, 15*time.Second)
+		w.until("even split of two", time.Second, even(a, b))
+		taken := w.gained(b)
+		if taken != 4 {
+			t.Errorf("the second worker took %d leases to get 4", taken)
+		}
+		c := w.run(w.note, shared)
+		w.trickle(10, 100*time.Millisecond, 15*time.Second)
+		w.until("even split of three", time.Second, even(a, b, c))
+		w.untilAll(time.Second)
+		w.wantAll(false) // nothing was handled twice on its way from one to another
+
+		b.kill()
+		w.trickle(10, 100*time.Millisecond, 25*time.Second)
+		w.until("even split of two", time.Second, even(a, c))
+		a.stop()
+		w.trickle(10, 100*time.Millisecond, 5*time.Second)
+		if c.holds() != 8 {
+			t.Errorf("the last worker has %d shards", c.holds())
+		}
+		w.untilAll(time.Second)
+		c.stop()
+		w.wantAll(true)
+	})
+}
+
+// Idle shards are shared, too.
+func TestShareIdle(t *testing.T) {
+	inWorld(t, 6, func(t *testing.T, w *world) {
+		a := w.run(w.note, shared)
+		time.Sleep(5 * time.Second)
+		b := w.run(w.note, shared)
+		took := w.until("even split", 30*time.Second, func() bool { return a.holds() == 3 && b.holds() == 3 })
+		t.Logf("3 and 3 after %v", took)
+		a.stop()
+		b.stop()
+	})
+}
+
+// Who was promised a shard and died does not keep it from the others.
+func TestClaimOfTheDead(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		a := w.run(w.note, shared)
+		time.Sleep(2 * time.Second)
+		ghost := &table{api: w.d, name: "leases", worker: "ghost"}
+		w.must(ghost.claim(t.Context(), w.rows()["shardId-000000000000"]))
+		time.Sleep(5 * time.Second)
+		if a.holds() != 0 {
+			t.Error("the owner did not give way")
+		}
+		w.until("owner", 10*time.Second, func() bool { return a.holds() == 1 })
+		w.add(10)
+		w.untilAll(time.Second)
+		a.stop()
+		w.wantAll(false)
+	})
+}
+
+// Workers that do not share and are started together agree on one of them.
+func TestOneReadsAll(t *testing.T) {
+	inWorld(t, 16, func(t *testing.T, w *world) {
+		defer w.watch()()
+		var rs []*runner
+		for range 4 {
+			rs = append(rs, w.run(w.note, nil))
+		}
+		w.trickle(20, 50*time.Millisecond, 5*time.Second)
+		var all int
+		for _, r := range rs {
+			switch r.holds() {
+			case 0:
+			case 16:
+				all++
+			default:
+				t.Errorf("a worker has %d shards", r.holds())
+			}
+		}
+		if all != 1 {
+			t.Errorf("%d workers have all shards", all)
+		}
+		w.untilAll(time.Second)
+		for _, r := range rs {
+			r.stop()
+		}
+		w.wantAll(false)
+	})
+}
+
+// A lease's end is judged by what was seen of it, not by anybody's clock: a
+// row whose time was over long ago belongs to somebody until it was watched.
+func TestClocksAreNotTrusted(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		past := &table{api: w.d, name: "leases", worker: "late", failover: -time.Hour}
+		r, err := past.take(t.Context(), row{shard: "shardId-000000000000"}, "")
+		w.must(err)
+		b := w.run(w.note, nil)
+		for range 30 { // it is alive, whatever its clock says
+			time.Sleep(time.Second)
+			r.revision++
+			_, err = past.write(t.Context(), change{shard: r.shard, revision: r.revision})
+			w.must(err)
+			if b.holds() != 0 {
+				t.Fatal("the lease of a living worker was taken")
+			}
+		}
+		took := w.until("takeover", 15*time.Second, func() bool { return b.holds() == 1 })
+		if took < 9*time.Second {
+			t.Errorf("taken over after %v", took)
+		}
+		b.stop()
+	})
+}
