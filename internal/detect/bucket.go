@@ -116,20 +116,19 @@ func (b *bucket) hushed(l *limits, at int64) bool {
 	return b.alerted != 0 && at < b.alerted+l.quiet && at > b.alerted-l.quiet
 }
 
-// expiry returns the Unix second after which nothing of the bucket matters.
-func (b *bucket) expiry(l *limits) uint32 {
-	var end int64
-	if b.count > 0 {
-		end = b.last + l.life
+// expiry returns the Unix second from which on the bucket is empty, and the one
+// after which nothing of it matters.
+func (b *bucket) expiry(l *limits) (dry, until uint32) {
+	if b.count == 0 {
+		until = seconds(b.alerted + l.quiet)
+		return until, until
 	}
-	if b.alerted != 0 {
-		end = max(end, b.alerted+l.quiet)
-	}
-	return seconds(end)
+	dry = seconds(b.last + b.level/int64(time.Millisecond))
+	return dry, max(seconds(b.last+l.life), seconds(b.alerted+l.quiet))
 }
 
 // seconds rounds Unix milliseconds up to seconds. Records are dated 2000 to 2099;
-// the longest lives beyond that are cut to what fits.
+// what ends beyond what fits is cut.
 func seconds(ms int64) uint32 {
 	return uint32(min((ms+999)/1000, 1<<32-1))
 }

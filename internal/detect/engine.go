@@ -45,9 +45,9 @@ type Config struct {
 	// Memory is the budget in bytes for all state: half of it holds buckets, a
 	// quarter the values that scenarios count only once, an eighth the request
 	// ids that reveal duplicates, and an eighth the sample requests of alerts.
-	// It is reserved by New and never grows. The system hands out its pages as
-	// they are first used, so that a quiet service stays small. 0 takes
-	// DefaultMemory; the least is 256 KiB for each shard.
+	// It is reserved by New and never grows, and lies outside of Go's heap: its
+	// pages come into being as they are first used, so that a quiet service stays
+	// small. 0 takes DefaultMemory; the least is 256 KiB for each shard.
 	Memory int64
 
 	// Alert is called for every overflow, on the goroutine of the shard that
@@ -95,8 +95,16 @@ func New(set *scenario.Set, cfg Config) (*Engine, error) {
 	}
 	limits := newLimits(set)
 	for range cfg.Shards {
-		s := newShard(set, limits, cfg, e.metrics)
+		s, err := newShard(set, limits, cfg, e.metrics)
 		e.shards = append(e.shards, s)
+		if err != nil {
+			for _, s := range e.shards {
+				s.memory.free()
+			}
+			return nil, fmt.Errorf("build the detection engine: %w", err)
+		}
+	}
+	for _, s := range e.shards {
 		e.owners.Go(s.run)
 	}
 	return e, nil

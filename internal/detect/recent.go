@@ -7,9 +7,10 @@ type recent struct{ sets [][ways]uint64 }
 
 const recentSetBytes = ways * 8
 
-// newRecent returns a memory that takes up to the given bytes.
-func newRecent(bytes int64) recent {
-	return recent{make([][ways]uint64, bytes/recentSetBytes)}
+// newRecent returns one that takes up to the given bytes of memory.
+func newRecent(m *memory, bytes int64) (recent, error) {
+	sets, err := take[[ways]uint64](m, int(bytes/recentSetBytes))
+	return recent{sets}, err
 }
 
 // add remembers a value in the set that its hash selects. It reports whether a
@@ -17,7 +18,7 @@ func newRecent(bytes int64) recent {
 // returns the value that was pushed out, 0 when there was room. No value may be 0
 // under the mask.
 func (r recent) add(hash, value, mask uint64) (known bool, out uint64) {
-	set := &r.sets[scale(uint32(hash>>32), len(r.sets))]
+	set := r.set(hash)
 	for i, v := range set {
 		if v&mask == value&mask {
 			copy(set[1:i+1], set[:i])
@@ -29,6 +30,10 @@ func (r recent) add(hash, value, mask uint64) (known bool, out uint64) {
 	copy(set[1:], set[:ways-1])
 	set[0] = value
 	return false, out
+}
+
+func (r recent) set(hash uint64) *[ways]uint64 {
+	return &r.sets[scale(uint32(hash>>32), len(r.sets))]
 }
 
 // A distinct value is remembered as 24 bits of its hash, the birth number of its

@@ -50,13 +50,11 @@ const (
 	sampleColumns
 )
 
-// newRing returns a ring of up to the given bytes, which must have room for
-// several samples.
-func newRing(size int64) ring {
-	return ring{
-		bytes: make([]byte, size/ringUnit*ringUnit),
-		end:   ringUnit, // so that position 0 means none
-	}
+// newRing returns a ring of up to the given bytes of memory, which must have room
+// for several samples.
+func newRing(m *memory, size int64) (ring, error) {
+	space, err := take[byte](m, int(size/ringUnit*ringUnit))
+	return ring{bytes: space, end: ringUnit}, err // position 0 means none
 }
 
 // add keeps a request as a sample after the one at prev and returns its position.

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"errors"
 	"net/netip"
 
 	"weir/internal/cloudfront"
@@ -21,32 +22,39 @@ type shard struct {
 	requests recent // duplicates are known by these
 	values   recent // distinct values that were poured
 	samples  ring
+	memory   memory // of the four above
 	tally    tally
+
+	touched uint32 // written only so that the reads of touch are not left out
 }
 
 // queuedBatches is how many batches may wait for a shard.
 const queuedBatches = 16
 
-func newShard(set *scenario.Set, l []limits, cfg Config, m *metrics) *shard {
-	memory := cfg.Memory / int64(cfg.Shards)
-	return &shard{
+// newShard returns a shard with its part of the memory. Unless run is called, whoever
+// has it must free that.
+func newShard(set *scenario.Set, l []limits, cfg Config, m *metrics) (*shard, error) {
+	s := &shard{
 		in:      make(chan *batch, queuedBatches),
 		set:     set,
 		limits:  l,
 		alert:   cfg.Alert,
 		banned:  cfg.Banned,
 		metrics: m,
-
-		buckets:  newTable(memory / 2),
-		values:   newRecent(memory / 4),
-		requests: newRecent(memory / 8),
-		samples:  newRing(memory / 8),
-		tally:    newTally(set.Len()),
+		tally:   newTally(set.Len()),
 	}
+	budget := cfg.Memory / int64(cfg.Shards)
+	var errs [4]error
+	s.buckets, errs[0] = newTable(&s.memory, budget/2)
+	s.values, errs[1] = newRecent(&s.memory, budget/4)
+	s.requests, errs[2] = newRecent(&s.memory, budget/8)
+	s.samples, errs[3] = newRing(&s.memory, budget/8)
+	return s, errors.Join(errs[:]...)
 }
 
 // run pours batches until the engine is closed.
 func (s *shard) run() {
+	defer s.memory.free()
 	for b := range s.in {
 		s.pourBatch(b)
 		b.records = nil // they are the caller's again
@@ -60,6 +68,9 @@ func (s *shard) pourBatch(b *batch) {
 	first := uint32(0)
 	earliest := b.events[0].at
 	for i := range b.events {
+		if i%touchAhead == 0 {
+			s.touch(b.events[i:min(i+touchAhead, len(b.events))], b.hits, first)
+		}
 		e := &b.events[i]
 		s.tally.records[s.pourEvent(e, b.hits[first:e.hits], &b.records[e.record])]++
 		first = e.hits
@@ -69,6 +80,37 @@ func (s *shard) pourBatch(b *batch) {
 	// into the future must not make the living look expired.
 	s.buckets.sweep(earliest)
 	s.tally.flush(s)
+}
+
+// touchAhead is for how many events memory is read before they are poured.
+const touchAhead = 32
+
+// touch reads the memory that events will need, of which hits begin at first. The
+// reads do not wait for each other, so together they take little longer than one; as
+// the events are poured, each would wait for the one before it.
+func (s *shard) touch(events []event, hits []scenario.Hit, first uint32) {
+	var read uint32
+	from := first
+	for i := range events {
+		e := &events[i]
+		read += uint32(s.requests.set(e.request)[0])
+		for _, hit := range hits[from:e.hits] {
+			read += s.buckets.touch(e.hash, hit.Scenario)
+			if hit.Distinct != 0 {
+				read += uint32(s.values.set(distinctHash(e.hash, hit.Scenario, hit.Distinct))[0])
+			}
+		}
+		from = e.hits
+	}
+	from = first
+	for i := range events {
+		e := &events[i]
+		for _, hit := range hits[from:e.hits] {
+			read += s.buckets.touchBucket(e.hash, hit.Scenario)
+		}
+		from = e.hits
+	}
+	s.touched = read
 }
 
 // pourEvent pours one record into the bucket of each scenario that it hit.
@@ -91,7 +133,7 @@ func (s *shard) pourEvent(e *event, hits []scenario.Hit, r *cloudfront.Record) o
 // pour is the way of one hit: outcomePoured, outcomeRepeated or outcomeLate.
 func (s *shard) pour(e *event, hit scenario.Hit, r *cloudfront.Record) outcome {
 	l := &s.limits[hit.Scenario]
-	p, found := s.buckets.find(e.key, e.hash, hit.Scenario)
+	p, found := s.buckets.find(e.key, e.hash, hit.Scenario, e.at)
 	b := s.buckets.bucket(p)
 	if !found {
 		b = s.buckets.claim(p, e.key, e.hash, hit.Scenario, e.at)
@@ -114,7 +156,8 @@ func (s *shard) pour(e *event, hit scenario.Hit, r *cloudfront.Record) outcome {
 	if over {
 		s.overflow(e, hit.Scenario, r, b, l)
 	}
-	s.buckets.keep(p, b.expiry(l))
+	dry, until := b.expiry(l)
+	s.buckets.keep(p, dry, until)
 	return outcomePoured
 }
 
