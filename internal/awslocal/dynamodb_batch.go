@@ -37,7 +37,7 @@ func (b *batchWrite) keyed(t *table) (k rowKey, it expression.Item, err error) {
 	}
 	it = b.PutRequest.Item
 	k, err = t.keyOf(it)
-	return k, it, cmpError(err, checkItem(it))
+	return k, it, firstError(err, checkItem(it))
 }
 
 // batchWriteItem checks everything first: a batch with a mistake in it writes

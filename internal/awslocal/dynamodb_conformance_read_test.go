@@ -2,6 +2,7 @@ package awslocal
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -139,9 +140,7 @@ func (s *dynamoSuite) query(t *testing.T) {
 	}
 	for _, tt := range tests {
 		in := &dynamodb.QueryInput{TableName: &s.visits, KeyConditionExpression: aws.String(tt.condition), ExpressionAttributeValues: attributes{":c": str("query")}}
-		for k, v := range tt.values {
-			in.ExpressionAttributeValues[k] = v
-		}
+		maps.Copy(in.ExpressionAttributeValues, tt.values)
 		if tt.spoil != nil {
 			tt.spoil(in)
 		}

@@ -127,7 +127,7 @@ func (d *dynamo) getItem(in *getItemInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cmpError(names.AllUsed(), in.check()); err != nil {
+	if err := firstError(names.AllUsed(), in.check()); err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
@@ -172,7 +172,7 @@ func (in *writeMembers) prepare(updateExpression *string, returns ...string) (c 
 		return c, nil, err
 	}
 	c.returnItem = in.ReturnValuesOnConditionCheckFailure == "ALL_OLD"
-	return c, u, cmpError(
+	return c, u, firstError(
 		p.AllUsed(),
 		in.check(),
 		checkOneOf("ReturnValues", in.ReturnValues, append(returns, "NONE")...),
@@ -216,7 +216,7 @@ func conditionFailed(it expression.Item, returnItem bool) error {
 
 func (d *dynamo) putItem(in *putItemInput) (any, error) {
 	c, _, err := in.prepare(nil, "ALL_OLD")
-	if err := cmpError(err, checkItem(in.Item)); err != nil {
+	if err := firstError(err, checkItem(in.Item)); err != nil {
 		return nil, err
 	}
 	c.key = in.Item

@@ -57,7 +57,7 @@ func (in *readMembers) parse(keyCondition *string) (*reading, error) {
 	if out.projection, err = parsed(p.Projection, "ProjectionExpression", in.ProjectionExpression); err != nil {
 		return nil, err
 	}
-	return out, cmpError(
+	return out, firstError(
 		p.AllUsed(), in.check(), in.checkSelect(),
 		checkRange("Limit", in.Limit, 1, 1<<31-1),
 	)

@@ -120,16 +120,16 @@ func TestFaultsSelectCalls(t *testing.T) {
 		} {
 			tt.fault.Do = FaultError
 			s, update := faulty(t, tt.fault)
-			got := ""
+			var seen []byte
 			for range len(tt.want) {
-				if update() == nil {
-					got += "."
-				} else {
-					got += "x"
+				c := byte('.')
+				if update() != nil {
+					c = 'x'
 				}
+				seen = append(seen, c)
 				time.Sleep(time.Second)
 			}
-			if got != tt.want {
+			if got := string(seen); got != tt.want {
 				t.Errorf("%s: %s, want %s", name, got, tt.want)
 			}
 			if n := s.Faults().Strikes()[0]; n != strings.Count(tt.want, "x") {

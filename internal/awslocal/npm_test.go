@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,7 +35,8 @@ func startNPM(t *testing.T, module string, args ...string) string {
 	// of their own, which is ended as a whole.
 	cmd := exec.Command(npx, append([]string{"--yes", module, "--port", strconv.Itoa(port)}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Env = append(os.Environ(), "npm_config_update_notifier=false", "npm_config_fund=false", "npm_config_audit=false")
+	cmd.Env = append(os.Environ(), "npm_config_prefer_offline=true", "npm_config_fetch_retries=0",
+		"npm_config_update_notifier=false", "npm_config_fund=false", "npm_config_audit=false")
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		t.Skipf("SKIPPED: start %s: %v", module, err)
@@ -44,14 +46,14 @@ func startNPM(t *testing.T, module string, args ...string) string {
 		defer close(exited)
 		_ = cmd.Wait() // how it ended is of no interest: it is killed
 	}()
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-exited
-	})
-	url := fmt.Sprintf("http://127.0.0.1:%d", port)
-	if !answers(t, url, exited) {
+	stop := sync.OnceFunc(func() {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-exited // the log is complete
+	})
+	t.Cleanup(stop)
+	url := fmt.Sprintf("http://127.0.0.1:%d", port)
+	if !answers(t, url, exited) {
+		stop()
 		t.Logf("the conformance suite did not run against %s", module)
 		t.Skipf("SKIPPED: %s does not answer (no registry?): %s", module, log)
 	}
@@ -65,7 +67,7 @@ func answers(t *testing.T, url string, exited <-chan struct{}) bool {
 	client := &http.Client{Transport: transport, Timeout: time.Second}
 	poll := time.NewTicker(100 * time.Millisecond)
 	defer poll.Stop()
-	deadline := time.After(90 * time.Second) // the first time, npx downloads the module
+	deadline := time.After(60 * time.Second) // the first time, npx downloads the module
 	for {
 		r, err := client.Get(url)
 		if err == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,7 +104,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, readErr := readBody(r)
 	w.Header().Set("Content-Type", responseType(r))
 	w.Header().Set("X-Amzn-Requestid", newID())
-	if err = cmpError(err, readErr); err != nil {
+	if err = firstError(err, readErr); err != nil {
 		writeError(w, err)
 		return
 	}
@@ -118,8 +119,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.faults.serve(x, r, rt, action, body)
 }
 
-// cmpError returns the first error that is not nil.
-func cmpError(errs ...error) error {
+// firstError returns the first error that is not nil.
+func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
 			return err
@@ -139,10 +140,8 @@ func (s *Server) find(r *http.Request) (*route, string, error) {
 		if !ok {
 			continue
 		}
-		for _, known := range rt.actions {
-			if action == known {
-				return rt, action, nil
-			}
+		if slices.Contains(rt.actions, action) {
+			return rt, action, nil
 		}
 		return nil, "", fail(http.StatusBadRequest, "UnknownOperationException", "the %s stand-in has no action %q", rt.name, action)
 	}

@@ -39,7 +39,7 @@ type (
 
 // spec checks the members and makes of them what can be evaluated. w.mu is held.
 func (m *ruleGroupMembers) spec(w *WAF, p place, capacity int) (*ruleSpec, error) {
-	if err := cmpError(checkDescription(m.Description), checkVisibility(m.VisibilityConfig)); err != nil {
+	if err := firstError(checkDescription(m.Description), checkVisibility(m.VisibilityConfig)); err != nil {
 		return nil, err
 	}
 	has, err := customBodies(m.CustomResponseBodies)

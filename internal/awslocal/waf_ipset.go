@@ -120,7 +120,7 @@ type (
 func (w *WAF) createIPSet(c wafCall, in *createIPSetInput) (any, error) {
 	noteResource(c.w, in.Name)
 	p, err := c.place(in.Scope)
-	if err := cmpError(err, checkDescription(in.Description)); err != nil {
+	if err := firstError(err, checkDescription(in.Description)); err != nil {
 		return nil, err
 	}
 	if in.IPAddressVersion != "IPV4" && in.IPAddressVersion != "IPV6" {

@@ -85,7 +85,7 @@ func (w *WAF) shown(r *wafResource) *wafState {
 
 // create adds a resource. w.mu is held.
 func (w *WAF) create(r *wafResource, s wafState) (any, error) {
-	if err := cmpError(checkPattern("name", r.name, wafName), checkTags(r.tags)); err != nil {
+	if err := firstError(checkPattern("name", r.name, wafName), checkTags(r.tags)); err != nil {
 		return nil, err
 	}
 	if w.resources[r.wafKey] != nil {
@@ -126,7 +126,7 @@ type lockedIdentity struct {
 func (w *WAF) find(c wafCall, kind wafKind, in identity) (*wafResource, error) {
 	noteResource(c.w, in.Name)
 	p, err := c.place(in.Scope)
-	if err := cmpError(err, checkPattern("name", in.Name, wafName), checkPattern("id", in.Id, wafID)); err != nil {
+	if err := firstError(err, checkPattern("name", in.Name, wafName), checkPattern("id", in.Id, wafID)); err != nil {
 		return nil, err
 	}
 	r := w.resources[wafKey{kind, p, in.Name}]
@@ -139,7 +139,7 @@ func (w *WAF) find(c wafCall, kind wafKind, in identity) (*wafResource, error) {
 // findLocked is find for a change: the lock token must be the latest.
 func (w *WAF) findLocked(c wafCall, kind wafKind, in lockedIdentity) (*wafResource, error) {
 	r, err := w.find(c, kind, in.identity)
-	if err := cmpError(err, checkPattern("lockToken", in.LockToken, wafID)); err != nil {
+	if err := firstError(err, checkPattern("lockToken", in.LockToken, wafID)); err != nil {
 		return nil, err
 	}
 	if r.latest().token != in.LockToken {

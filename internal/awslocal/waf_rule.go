@@ -98,7 +98,7 @@ func (p *statementParser) parseRules(raw json.RawMessage) (*ruleSpec, error) {
 }
 
 func (p *statementParser) parseRule(in wafRule) (out rule, s statement, err error) {
-	if err := cmpError(checkPattern("rules.name", in.Name, wafName), checkVisibility(in.VisibilityConfig)); err != nil {
+	if err := firstError(checkPattern("rules.name", in.Name, wafName), checkVisibility(in.VisibilityConfig)); err != nil {
 		return out, s, err
 	}
 	if in.Priority == nil || *in.Priority < 0 {
