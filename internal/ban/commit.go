@@ -57,6 +57,9 @@ func (s *Store) write(ctx context.Context, b batch) error {
 	start := time.Now()
 	err := s.storage.write(ctx, b)
 	s.metrics.commitSeconds.Observe(time.Since(start).Seconds())
+	s.mu.Lock()
+	s.failed = err
+	s.mu.Unlock()
 	if err != nil {
 		s.metrics.commitErrors.Inc()
 		return err

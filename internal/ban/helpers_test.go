@@ -51,6 +51,19 @@ func (f *flaky) write(ctx context.Context, b batch) error {
 	return f.storage.write(ctx, b)
 }
 
+// slow is a storage during whose writes something happens, a failure perhaps.
+type slow struct {
+	storage
+	meanwhile func(batch) error
+}
+
+func (s *slow) write(ctx context.Context, b batch) error {
+	if err := s.meanwhile(b); err != nil {
+		return err
+	}
+	return s.storage.write(ctx, b)
+}
+
 func testStore(t testing.TB, cfg Config, st storage) *Store {
 	t.Helper()
 	if cfg.Duration == 0 {

@@ -1,7 +1,6 @@
 package ban
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"slices"
@@ -152,26 +151,18 @@ func TestRemoveID(t *testing.T) {
 	}
 }
 
-// slow lets something happen while an unban is being stored.
-type slow struct {
-	storage
-	meanwhile func()
-}
-
-func (s *slow) write(ctx context.Context, b batch) error {
-	if len(b.unban) > 0 {
-		s.meanwhile()
-	}
-	return s.storage.write(ctx, b)
-}
-
 // An alert that slips in while an unban is stored does not outlive it.
 func TestAlertDuringRemove(t *testing.T) {
 	c := newClock()
 	st := &slow{storage: newMemory()}
 	s := testStore(t, Config{Now: c.Now}, st)
 	p := netip.MustParsePrefix("192.0.2.1/32")
-	st.meanwhile = func() { s.Alert(alert(p.String(), noon.Add(-time.Minute))) }
+	st.meanwhile = func(b batch) error {
+		if len(b.unban) > 0 {
+			s.Alert(alert(p.String(), noon.Add(-time.Minute)))
+		}
+		return nil
+	}
 	if _, err := s.Add(t.Context(), Decision{Prefix: p}); err != nil {
 		t.Fatal(err)
 	}

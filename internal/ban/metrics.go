@@ -50,9 +50,11 @@ var inForceDesc = prometheus.NewDesc("bans_in_force", "Prefixes with a decision 
 func (c inForce) Describe(ch chan<- *prometheus.Desc) { ch <- inForceDesc }
 
 func (c inForce) Collect(ch chan<- prometheus.Metric) {
-	n := make(map[Action]int)
-	for d := range c.s.InForce(c.s.now()) {
-		n[d.Action]++
+	n, now := make(map[Action]int), millis(c.s.now())
+	for _, h := range c.s.index.table.Load().All() {
+		if e := h.longest(now); e != nil {
+			n[e.d.Action]++
+		}
 	}
 	for _, a := range Actions() {
 		ch <- prometheus.MustNewConstMetric(inForceDesc, prometheus.GaugeValue, float64(n[a]), string(a))

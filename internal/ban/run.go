@@ -20,7 +20,7 @@ const (
 // Run keeps house until ctx ends: it forgets ended decisions, in memory once the
 // records of their time have come, in the storage after Config.Retention; and it
 // tries again to store what nobody else's Commit has stored. What goes wrong is
-// logged when it begins and when it ends. It returns ctx's error.
+// logged when it begins and when it ends. Its error is always nil.
 func (s *Store) Run(ctx context.Context) error {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
@@ -30,12 +30,12 @@ func (s *Store) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		case <-sweep.C:
 			s.sweep()
-			committing.note(s.log, "storing decisions", s.Commit(ctx))
+			committing.note(ctx, s.log, "storing decisions", s.Commit(ctx))
 		case <-purge.C:
-			purging.note(s.log, "purging ended decisions", s.purge(ctx))
+			purging.note(ctx, s.log, "purging ended decisions", s.purge(ctx))
 		}
 	}
 }
@@ -43,8 +43,10 @@ func (s *Store) Run(ctx context.Context) error {
 // trouble is whether something that is done again and again fails.
 type trouble bool
 
-func (t *trouble) note(log *zap.Logger, what string, err error) {
+func (t *trouble) note(ctx context.Context, log *zap.Logger, what string, err error) {
 	switch {
+	case ctx.Err() != nil: // stopping is no trouble
+		return
 	case err != nil && !bool(*t):
 		log.Error(what+" does not work; it is tried again", zap.Error(err))
 	case err == nil && bool(*t):

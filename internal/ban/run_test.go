@@ -20,7 +20,7 @@ func running(t *testing.T, cfg Config, st storage, test func(t *testing.T, s *St
 		go func() { done <- s.Run(ctx) }()
 		test(t, s)
 		stop()
-		if err := <-done; err != context.Canceled {
+		if err := <-done; err != nil {
 			t.Errorf("Run returned %v", err)
 		}
 	})

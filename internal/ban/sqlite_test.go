@@ -35,6 +35,10 @@ func TestRestart(t *testing.T) {
 	s.Alert(alert("192.0.2.1/32", noon))
 	s.Alert(alert("192.0.2.2/32", noon))
 	s.Alert(alert("2001:db8::/64", noon))
+	over, err := s.Add(t.Context(), Decision{Prefix: netip.MustParsePrefix("2001:db8::/64"), Until: noon.Add(30 * time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := s.Remove(t.Context(), netip.MustParsePrefix("192.0.2.2/32")); err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +58,9 @@ func TestRestart(t *testing.T) {
 		if got := s.Banned(netip.MustParsePrefix(client), noon.UnixMilli()); got != want {
 			t.Errorf("%s banned at noon: %t", client, got)
 		}
+	}
+	if got, _, err := s.Get(t.Context(), over.ID); err != nil || got != over {
+		t.Errorf("the allowlist changed a ban that was over: %+v, %v", got, err)
 	}
 	s.Alert(alert("192.0.2.2/32", noon)) // replayed
 	mustCommit(t, s)
@@ -269,16 +276,16 @@ func TestListPlans(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := ""
+		var plan []string
 		for rows.Next() {
 			var a, b, c int
 			var detail string
 			if err := rows.Scan(&a, &b, &c, &detail); err != nil {
 				t.Fatal(err)
 			}
-			plan += detail + "; "
+			plan = append(plan, detail)
 		}
-		if err := rows.Close(); err != nil || !strings.Contains(plan, want) {
+		if err := rows.Close(); err != nil || !strings.Contains(strings.Join(plan, "; "), want) {
 			t.Errorf("plan without %s: %s (%v)", want, plan, err)
 		}
 	}

@@ -43,6 +43,7 @@ type Store struct {
 	known  map[string]*entry // every entry of the index, by ID
 	unbans bart.Table[int64] // the latest unban of each prefix, Unix ms of event time
 	queue  []settled         // alerts decided on since the last Commit, oldest first
+	failed error             // of the last attempt to store; nil: it worked
 }
 
 // settled is an alert with what was decided on it.
@@ -255,6 +256,14 @@ func (s *Store) notify() {
 	case s.changed <- struct{}{}:
 	default:
 	}
+}
+
+// Ready returns why decisions cannot be stored at the moment, nil when the last
+// attempt worked. Clients are banned all the while, but people see nothing of it.
+func (s *Store) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
 }
 
 // Close stores what is pending and closes the storage. Its error tells how many

@@ -231,6 +231,9 @@ func TestStorageFails(t *testing.T) {
 		if err := s.Commit(t.Context()); err == nil {
 			t.Fatal("no error from a storage that fails")
 		}
+		if s.Ready() == nil {
+			t.Error("ready while storing fails")
+		}
 		if !isNotified(s) {
 			t.Error("nothing to write")
 		}
@@ -254,6 +257,9 @@ func TestStorageFails(t *testing.T) {
 
 	st.fail.Store(false)
 	mustCommit(t, s)
+	if err := s.Ready(); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
 	if got := listAll(t, s, Query{}); len(got) != 2 {
 		t.Errorf("shown when storing works again: %v", got)
 	}
@@ -262,6 +268,27 @@ func TestStorageFails(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Alerts are told in their order even if one comes while storing others fails.
+func TestOrderAfterFailure(t *testing.T) {
+	c := newClock()
+	var told []string
+	st := &slow{storage: newMemory()}
+	s := testStore(t, Config{Now: c.Now, OnAlert: func(a detect.Alert, _ *Decision) { told = append(told, FormatPrefix(a.Client)) }}, st)
+	st.meanwhile = func(batch) error {
+		s.Alert(alert("192.0.2.2/32", noon))
+		return errFlaky
+	}
+	s.Alert(alert("192.0.2.1/32", noon))
+	if err := s.Commit(t.Context()); err == nil {
+		t.Fatal("no error from a storage that fails")
+	}
+	st.meanwhile = func(batch) error { return nil }
+	mustCommit(t, s)
+	if want := []string{"192.0.2.1", "192.0.2.2"}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
 	}
 }
 
