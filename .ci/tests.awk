@@ -1,40 +1,50 @@
-# Shortens what "go test -v" prints: one line for a package that passed,
-# everything for one that did not, and at the end what was skipped and why, and
-# what failed. The last line of its input is "status N", with what go test exited
-# with.
+# Shortens what "go test -v" prints: one line for a package that passed, what
+# its tests said for one that did not, and at the end what was skipped and why,
+# and what failed. The last line of its input is "status N", with what go test
+# exited with.
 
-/^ok  \t/ {
-	print
-	for (i = 1; i <= pending; i++)
-		skipped[++skips] = $2 ": " waiting[i]
-	text = ""; pending = failing = 0
-	next
+# settle ends a package: its name is in $2.
+function settle(i) {
+	for (i = 1; i <= skipping; i++)
+		skipped[++skips] = $2 ": " reasons[i]
+	for (i = 1; i <= failing; i++)
+		failed[++fails] = $2 ": " names[i]
+	text = heading = ""
+	split("", said)
+	skipping = failing = 0
 }
 
-/^\?   \t/ { text = ""; next } # no test files
+/^ok  \t/ { print; settle(); next }
+
+/^\?   \t/ { settle(); next } # no test files
 
 /^FAIL\t/ {
 	printf "%s%s\n", text, $0
-	for (i = 1; i <= failing; i++)
-		failed[++fails] = $2 ": " names[i]
 	if (failing == 0)
-		failed[++fails] = $2
-	text = ""; pending = failing = 0
+		names[++failing] = "did not build, or ended early"
+	settle()
 	next
 }
 
 /^status [0-9]+$/ { status = $2; next }
 
-/^ *--- SKIP: / {
-	# The reason is on the line before.
-	reason = last
-	sub(/^ *[^ ]+_test\.go:[0-9]+: /, "", reason)
-	waiting[++pending] = $3 ": " reason
-}
+# Whose words follow: worth a line only if there are any.
+/^=== / { heading = $0 "\n"; test = $3; next }
+/^ *--- PASS: / { heading = ""; next }
 
+# What a test said last is why it was skipped.
+/^ *--- SKIP: / { reasons[++skipping] = $3 ": " said[$3] }
 /^ *--- FAIL: / { names[++failing] = $3 }
 
-{ text = text $0 "\n"; last = $0 }
+{
+	text = text heading $0 "\n"
+	heading = ""
+}
+
+/^ +[^ ]+_test\.go:[0-9]+: / {
+	sub(/^ +[^ ]+: /, "")
+	said[test] = $0
+}
 
 END {
 	printf "%s", text
