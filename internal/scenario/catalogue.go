@@ -12,9 +12,9 @@ func Catalogue() []Scenario {
 	return []Scenario{
 		{
 			Name:        "http-admin-probing",
-			Description: "Looks for interfaces of administrators (phpMyAdmin, consoles, control panels) and is refused or told that there is none. Three different ones within about a minute: somebody who mistypes an address asks for one, and those who work with such an interface are not refused.",
+			Description: "Looks for interfaces of administrators (phpMyAdmin, consoles, control panels) and is refused or told that there is none. Three different ones within about a minute: those who work with an interface ask for many paths of that one, and may be refused when a session ends.",
 			Kind:        Leaky, Capacity: 2, Leak: 30 * time.Second, Blackhole: 5 * time.Minute, Remediation: true,
-			match: rule{all: pathAdmin | wasRefused, none: isCrawler}, distinct: distinctPath,
+			match: rule{all: pathAdmin | wasRefused, none: isCrawler}, distinct: distinctTop,
 		},
 		{
 			Name:        "http-backdoor",
@@ -38,7 +38,7 @@ func Catalogue() []Scenario {
 			Name:        "http-crawl",
 			Description: "Fetches page after page, each only once, without a cookie, a referer or any header by which a browser is known. More than 60 pages beyond one a second: no reader is that fast, people behind one address have browsers, API clients do not fetch pages, and known crawlers from their own networks are left alone.",
 			Kind:        Leaky, Capacity: 60, Leak: time.Second, Blackhole: 5 * time.Minute, Remediation: true,
-			match:    rule{all: isRead | wasServed | wasOK | wasHTML, none: pathStatic | isFamiliar | isCrawler},
+			match:    rule{all: isRead | wasServed | wasOK | wasHTML, none: pathStatic | pathAPI | isFamiliar | isCrawler},
 			distinct: distinctRequest,
 		},
 		{
@@ -67,7 +67,7 @@ func Catalogue() []Scenario {
 		},
 		{
 			Name:        "http-login-bruteforce",
-			Description: "Is turned away again and again (401, 403) when posting to a place to sign in. Nine times beyond one each 15 seconds: people who forgot their password give up earlier, and an app with a stale token asks for a new one once.",
+			Description: "Is turned away again and again (401, 403) when posting to a place to sign in. More than 8 times beyond one each 15 seconds: people who forgot their password give up earlier, and an app with a stale token asks for a new one once.",
 			Kind:        Leaky, Capacity: 8, Leak: 15 * time.Second, Blackhole: 5 * time.Minute, Remediation: true,
 			match: rule{all: isPost | pathLogin | wasDenied},
 		},
@@ -105,8 +105,8 @@ func Catalogue() []Scenario {
 		},
 		{
 			Name:        "http-wordpress-login",
-			Description: "Guesses passwords of WordPress, which answers 200 when one is wrong: posts to the login form or to XML-RPC that are not answered with a redirect. Nine beyond one each 15 seconds. The calls of the Jetpack service do not count.",
-			Kind:        Leaky, Capacity: 8, Leak: 15 * time.Second, Blackhole: 5 * time.Minute, Remediation: true,
+			Description: "Guesses passwords of WordPress, which answers 200 when one is wrong: posts to the login form or to XML-RPC that are not answered with a redirect. More than 12 beyond one each 10 seconds: the app for phones makes up to ten such calls when it starts. The calls of the Jetpack service do not count.",
+			Kind:        Leaky, Capacity: 12, Leak: 10 * time.Second, Blackhole: 5 * time.Minute, Remediation: true,
 			match: rule{all: isPost | pathWPAuth | wasServed, none: wasRedirected | isJetpack},
 		},
 		{

@@ -15,6 +15,7 @@ const (
 	pathBackup                    // an archive or dump as people leave it behind, and the answer is no archive
 	pathShell                     // a web shell by one of its usual names
 	pathAdmin                     // an administrator's interface
+	pathAPI                       // called by programs
 	pathExploit                   // asked for only by those who exploit one known hole
 	hasWayOut                     // a way out of the document root, or a system file
 	hasSQL                        // a piece of SQL

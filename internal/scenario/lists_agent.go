@@ -13,7 +13,7 @@ func agentNeedles() []needle {
 			"interactsh", "log4j-scan", "wprecon", "nosqlmap", "tplmap", "crlfuzz", "subjack", "paros", "whisker", "nsauditor", "webvulnscan", "vulnscan", "exploit-scanner",
 		),
 		list(isTool, anywhere,
-			"fuzz faster u fool", "nmap scripting engine", "owasp zap", "absinthe/", "pangolin/", "toata dragostea", "mozlila", "moziilla", "mozila/", "mozillla", "httpx - open-source project",
+			"fuzz faster u fool", "nmap scripting engine", "owasp zap", "toata dragostea", "mozlila", "moziilla", "mozila/", "mozillla", "httpx - open-source project",
 			"wordpress hash grabber", "hello, world", "gbrmss/", "(hydra)",
 		),
 		list(isTool, atStart, "vega", "grabber", "dirb", "katana", "patator"),

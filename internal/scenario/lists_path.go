@@ -19,7 +19,7 @@ func join(lists ...[]needle) []needle {
 
 // pathNeedles are looked for in the decoded path, in lower case.
 func pathNeedles() []needle {
-	return join(secretPaths(), backupPaths(), shellPaths(), adminPaths(), exploitPaths(), loginPaths())
+	return join(secretPaths(), backupPaths(), shellPaths(), adminPaths(), exploitPaths(), loginPaths(), apiPaths())
 }
 
 // secretPaths hold what no site means to serve, and what a request for can mean
@@ -50,7 +50,7 @@ func secretPaths() []needle {
 			// what servers and frameworks tell about themselves
 			"/phpinfo.php", "/phpinfo", "/server-status", "/server-info", "/actuator/env", "/actuator/heapdump",
 			"/actuator/configprops", "/actuator/threaddump", "/heapdump", "/storage/logs/laravel.log", "/telescope/requests",
-			"/debug/pprof", "/_profiler/phpinfo", "/elmah.axd", "/trace.axd", "/.well-known/security-config",
+			"/debug/pprof", "/_profiler/phpinfo", "/elmah.axd", "/trace.axd",
 		),
 		list(pathSecret, atEnd,
 			// copies that editors and people leave of files with passwords
@@ -86,8 +86,8 @@ func shellPaths() []needle {
 		"gelay", "leafmailer", "leaf", "priv8", "anonymousfox", "symlink", "shell", "shell20211028", "shells", "webshell", "cmdshell", "phpshell",
 		"cmd", "backdoor", "bypass", "bypass403", "filesman", "fm1", "0byte", "0x", "1337", "xleet", "xleet-shell", "doc-shell", "moduless", "ms-edit",
 		"wp-blockup", "wp-conflg", "wp-ver", "wp-l0gin", "wp-22", "wp-sigunq", "wp-2019", "autoload_classmap", "atomlib", "lufix", "lock360",
-		"radio", "simple-shell", "up1", "upfile", "uploader", "adminfuns", "goods1", "chosen", "ws80", "ws81", "ws83", "about1", "wp-p2r3q9c8k4",
-		"c100", "k2", "madspot", "mar", "sadrazam", "antichat", "locus7s", "gfs_sh", "dx", "caidao", "godzilla", "behinder", "tunnel.nosocket",
+		"radio", "simple-shell", "up1", "upfile", "uploader", "adminfuns", "ws80", "ws81", "ws83", "wp-p2r3q9c8k4",
+		"c100", "k2", "madspot", "sadrazam", "antichat", "locus7s", "gfs_sh", "dx", "caidao", "godzilla", "behinder", "tunnel.nosocket",
 	} {
 		needles = append(needles, needle{"/" + name + ".php", pathShell, atEnd})
 	}
@@ -113,40 +113,32 @@ func adminPaths() []needle {
 		"/sonarqube", "/airflow", "/superset", "/metabase", "/jupyter", "/gitlab", "/gitea", "/hue", "/flower", "/telescope", "/horizon",
 		"/_cat/indices", "/_cluster/health", "/_all_dbs", "/_utils", "/actuator", "/console", "/h2-console", "/owa", "/ecp", "/exchange",
 		"/webmail", "/roundcube", "/squirrelmail", "/remote/login", "/vpn/index.html", "/sslvpn", "/logon.aspx", "/sap/admin", "/irj/portal",
-		"/weblogic", "/console/login", "/ibm/console", "/invoker", "/system_console", "/cgi-bin/webproc", "/setup.php", "/install.php", "/installer",
+		"/weblogic", "/console/login", "/ibm/console", "/invoker", "/system_console", "/cfide/administrator", "/cgi-bin/webproc", "/setup.php", "/install.php", "/installer",
 	)
 }
 
 // exploitPaths are asked for by those who exploit one hole in one product. Where
 // the product is not, they are answered with a refusal, and that is what counts.
+// What a client of such a product asks for in peace, perhaps of the wrong host or
+// with an expired session, must not be here: one request is enough.
 func exploitPaths() []needle {
 	return list(pathExploit, anywhere,
 		"/vendor/phpunit/", "/phpunit/src/util/php/eval-stdin", "/eval-stdin.php", "/_ignition/execute-solution", "/boaform/admin", "/boaform/formlogin",
-		"/gponform/diag_form", "/hnap1", "/cgi-bin/luci/;stok=", "/cgi-bin/nobody/", "/cgi-bin/supervisor/", "/cgi-bin/viewer/",
-		"/cgi-bin/mainfunction.cgi", "/cgi-bin/jarrewrite.sh", "/cgi-bin/.%2e", "/tmui/login.jsp/..;", "/mgmt/tm/util/bash", "/mgmt/shared/authn",
-		"/dana-na/../", "/dana-na/auth/url_default", "/dana-ws/namedusers", "/remote/fgt_lang", "/remote/hostcheck_validate", "/+cscoe+/",
-		"/+cscot+/", "/global-protect/login.esp", "/ssl-vpn/hipreport", "/php/utils/createremoteappwebsession", "/php/ztp_gateway",
-		"/autodiscover/autodiscover.json?@", "/autodiscover/autodiscover.json@", "/ecp/y.js", "/ecp/current/exporttool", "/owa/auth/x.js",
-		"/wls-wsat/", "/_async/asyncresponseservice", "/console/css/%2e%2e", "/console/images/%2e%2e", "/console/css/../", "/console/images/../",
-		"/solr/admin/cores?wt", "/solr/admin/info/system", "/solr/admin/collections?", "/actuator/gateway/routes", "/env/spring.",
-		"/struts2-showcase", "/struts/utils.js", "/struts2-rest-showcase", "/orders.xhtml", "/functionrouter", "/hybridity/api/",
+		"/gponform/diag_form", "/hnap1", "/cgi-bin/luci/;stok=", "/cgi-bin/nobody/", "/cgi-bin/supervisor/", "/cgi-bin/viewer/", "/goform/setmac",
+		"/goform/formping", "/goform/webread/open", "/cgi-bin/mainfunction.cgi", "/cgi-bin/jarrewrite.sh", "/cgi-bin/kerbynet", "/cgi-bin/account_mgr.cgi",
+		"/uapi-cgi/", "/backupmgt/localjob.php", "/picsdesc.xml", "/shell?cd", "/tmui/login.jsp/..;", "/mgmt/tm/util/bash", "/dana-na/../",
+		"/dana-ws/namedusers", "/remote/fgt_lang", "/+cscoe+/../", "/+cscot+/", "/php/utils/createremoteappwebsession", "/php/ztp_gateway",
+		"/autodiscover/autodiscover.json@", "/ecp/y.js", "/owa/auth/x.js", "/wls-wsat/", "/_async/asyncresponseservice", "/console/css/../",
+		"/console/images/../", "/actuator/gateway/routes", "/struts2-showcase", "/struts2-rest-showcase", "/functionrouter", "/hybridity/api/",
 		"/ui/h5-vsan/rest/proxy", "/ui/vropspluginui/", "/sdk/../../", "/eam/vib", "/analytics/telemetry/ph/api", "/catalog-portal/ui/oauth",
-		"/webtools/control/xmlrpc", "/webtools/control/programexport", "/api/jsonws/invoke", "/cfide/adminapi", "/cfide/administrator",
-		"/cf_scripts/scripts/ajax/ckeditor", "/telerik.web.ui.webresource.axd", "/telerik.web.ui.dialoghandler", "/sitefinity/authenticate",
-		"/server-api/..;", "/pages/createpage-entervariables.action", "/pages/doenterpagevariables.action", "/setup/setupadministrator.action",
-		"/server-info.action?bootstrapstatus", "/json/setup-restore.action", "/template/aui/text-inline.vm", "/plugins/servlet/gadgets/makerequest",
-		"/secure/contactadministrators", "/service/extension/backup/mboximport", "/zimbraadmin/0mvzaehb", "/scripts/wpnbr.dll", "/citrix/xenapp/clientdetection",
-		"/vpn/../vpns/", "/vpns/portal/scripts/newbm.pl", "/vpns/cfg/smb.conf", "/menu/stapp", "/nitro/v1/config/rsva", "/oauth/idp/.well-known/openid-configuration/..",
-		"/api/v1/pods/exec", "/containers/json?all", "/v1.24/containers", "/_search?source={", "/cgi-bin/test-cgi", "/cgi-bin/php-cgi", "/cgi-bin/php?-d",
-		"/cgi-bin/php4", "/cgi-bin/php5", "/php-cgi/php-cgi.exe", "/index.php?s=/index/\\think", "/think\\app/invokefunction", "/public/index.php?s=/index/",
-		"/geoserver/wfs?", "/nacos/v1/auth/users", "/nacos/v1/cs/configs", "/druid/indexer/v1/sampler", "/api/v4/projects/import", "/users/sign_in/..;",
-		"/cgi-bin/kerbynet", "/backupmgt/localjob.php", "/uapi-cgi/", "/picsdesc.xml", "/setup.cgi?next_file=netgear.cfg", "/cgi-bin/account_mgr.cgi",
-		"/goform/setmac", "/goform/formping", "/goform/webread/open", "/shell?cd+/tmp", "/shell?cd /tmp", "/ws/v1/cluster/apps/new-application",
+		"/webtools/control/xmlrpc", "/webtools/control/programexport", "/server-api/..;", "/setup/setupadministrator.action", "/json/setup-restore.action",
+		"/template/aui/text-inline.vm", "/service/extension/backup/mboximport", "/zimbraadmin/0mvzaehb", "/scripts/wpnbr.dll", "/vpn/../vpns/",
+		"/vpns/portal/scripts/newbm.pl", "/vpns/cfg/smb.conf", "/menu/stapp", "/nitro/v1/config/rsva", "/v1.24/containers", "/cgi-bin/php-cgi",
+		"/cgi-bin/php4", "/cgi-bin/php5", "/php-cgi/php-cgi.exe", "/nacos/v1/auth/users", "/users/sign_in/..;", "/ws/v1/cluster/apps/new-application",
 		"/wp-content/plugins/wp-file-manager/lib/php/connector.minimal", "/wp-content/plugins/revslider/temp", "/wp-content/plugins/hellopress/",
-		"/wp-content/plugins/wpcargo/includes/barcode", "/wp-json/wp/v2/users/../", "/elfinder/php/connector.minimal", "/kcfinder/upload.php",
-		"/fckeditor/editor/filemanager/", "/xmlpserver/servlet/adfresource", "/oa_html/bispgraph", "/ofbiz/control/", "/sap/public/info", "/irj/go/km/navigation",
-		"/ctcwebservice/ctcwebservicebean", "/seeyon/thirdpartycontroller", "/seeyon/htmlofficeservlet", "/general/login_code.php", "/weaver/bsh.servlet.bshservlet",
-		"/nette.micro", "/mifs/aad/api", "/mifs/.;/services", "/aspera/faspex", "/guestaccess.aspx", "/moveitisapi", "/human.aspx", "/adfs/ls/../",
+		"/wp-content/plugins/wpcargo/includes/barcode", "/xmlpserver/servlet/adfresource", "/oa_html/bispgraph", "/ctcwebservice/ctcwebservicebean",
+		"/seeyon/thirdpartycontroller", "/seeyon/htmlofficeservlet", "/general/login_code.php", "/weaver/bsh.servlet.bshservlet", "/nette.micro",
+		"/mifs/.;/services", "/moveitisapi", "/adfs/ls/../",
 	)
 }
 
@@ -155,8 +147,16 @@ func loginPaths() []needle {
 	return join(
 		list(pathLogin, anywhere,
 			"login", "logon", "signin", "sign-in", "sign_in", "log-in", "log_in", "/auth", "/oauth", "authenticate", "/session", "/token",
-			"/account", "/user/verify", "/users/verify", "password", "passwd", "/credential", "/2fa", "/otp", "/mfa", "j_security_check", "/sso", "/saml",
+			"/user/verify", "/users/verify", "password", "passwd", "/credential", "/2fa", "/otp", "/mfa", "j_security_check", "/sso", "/saml",
 		),
 		list(pathWPAuth, wordEnd, "/wp-login.php", "/xmlrpc.php"),
+	)
+}
+
+// apiPaths are called by programs, and many answer with the content type of a page.
+func apiPaths() []needle {
+	return join(
+		list(pathAPI, word, "/api", "/rest", "/rpc", "/graphql", "/ajax", "/json", "/wp-json", "/v1", "/v2", "/v3", "/v4", "/webhook", "/webhooks", "/feed", "/rss"),
+		list(pathAPI, wordEnd, "/api.php", "/ajax.php", "/admin-ajax.php", "/rpc.php", "/rest.php"),
 	)
 }

@@ -12,7 +12,7 @@ func traversals() []needle {
 	return join(
 		list(hasWayOut, anywhere,
 			"../../", "..\\..\\", "..//..//", "....//", "..../\\", "/.//..", "..;/", ".\\./.\\./", ".\\\\./.\\\\./", "..\xc0\xaf", "..\xc1\x9c", "..%u2215", "..%u2216", "..%c0%af",
-			"/../etc/", "/../web-inf", "/../windows/", "/../winnt/", "php://filter", "php://input", "phar://", "expect://", "zip://", "file:///", "file:/c:",
+			"/../etc/", "/../web-inf", "/../windows/", "/../winnt/", "php://filter", "php://input", "phar://", "expect://", "zip://", "file:///etc/", "file:///proc/", "file:///var/", "file:///c:/windows", "file:/c:/", "file:/boot.ini",
 			"/proc/self/", "/proc/version", "/proc/cmdline", "/var/log/apache", "/var/log/httpd", "/var/log/nginx", "/var/log/auth.log", "/var/log/access", "/var/log/error",
 			"/var/www/logs/", "/apache/logs/", "/apache2/logs/", "/etc/httpd/", "/etc/apache2/", "/etc/nginx/nginx.conf", "/etc/apache/", "pure-ftpd.conf", "pureftpd.p",
 			"c:\\windows\\", "c:/windows/", "c:\\winnt\\", "c:\\boot.ini", "c:/boot.ini", "\\inetpub\\wwwroot\\", "/inetpub/wwwroot/",
@@ -47,7 +47,7 @@ func commands() []needle {
 // JNDI and its disguises, shell functions.
 func lookups() []needle {
 	return list(hasLookup, anywhere,
-		"${jndi:", "$%7bjndi:", "${${", "${lower:", "${upper:", "${::-", "${env:", "${sys:", "${date:'", "${main:", "${base64:", "${script:", "${dns:", "${url:", "${k8s:", "jndi:ldap", "jndi:rmi", "jndi:dns",
+		"${jndi:", "$%7bjndi:", "${${", "${lower:", "${upper:", "${::-", "${env:", "${sys:", "${date:'", "${main:", "${base64:", "${script:", "${dns:", "${url:", "${k8s:", "jndi:ldap:/", "jndi:rmi:/", "jndi:dns:/",
 		"() { :", "() {:", "(){ :", "() { _;", "() { ignored",
 	)
 }

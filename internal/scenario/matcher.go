@@ -72,6 +72,9 @@ func (m *Matcher) fingerprint(d distinct, f facts, path *pathVerdict, r *cloudfr
 	switch d {
 	case distinctPath:
 		return path.whole
+	case distinctTop:
+		m.shapes(path, r.Path())
+		return path.top
 	case distinctShape:
 		m.shapes(path, r.Path())
 		if f&wasJSON != 0 {

@@ -48,6 +48,16 @@ func appendShape(dst, path []byte) (shape []byte, parent int) {
 	return dst, parent
 }
 
+// top returns the first segment of a path or shape, with its slash.
+func top(path []byte) []byte {
+	if len(path) > 0 {
+		if i := bytes.IndexByte(path[1:], '/'); i >= 0 {
+			return path[:i+1]
+		}
+	}
+	return path
+}
+
 // isNumbering reports whether a segment identifies one of many: a number, a date, a
 // hash, a UUID or another long token.
 func isNumbering(segment []byte) bool {

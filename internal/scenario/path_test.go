@@ -66,6 +66,8 @@ func TestWhatCountsOnce(t *testing.T) {
 		{"names of a collection, in an API", "http-probing", json("/v1/users/bob"), json("/v1/users/eve"), true},
 		{"names near the root of an API", "http-probing", json("/admin"), json("/backup"), false},
 		{"other collection of an API", "http-probing", json("/v1/users/bob"), json("/v1/roles/bob"), false},
+		{"parts of one interface", "http-admin-probing", get("/grafana/api/a", 401), get("/grafana/api/b", 401), true},
+		{"other interface", "http-admin-probing", get("/grafana/api/a", 401), get("/kibana/api/a", 401), false},
 		{"other letter case", "http-sensitive-files", get("/.env", 404), get("/.ENV", 404), false},
 		{"other payload", "http-sqli", get("/a?id=1'%20or%20'1'='1", 200), get("/a?id=2'%20or%20'1'='1", 200), false},
 		{"same payload", "http-sqli", get("/a?id=1'%20or%20'1'='1", 200), get("/a?id=1'%20or%20'1'='1", 500), true},

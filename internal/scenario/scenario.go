@@ -84,6 +84,7 @@ type distinct uint8
 const (
 	everyEvent      distinct = iota
 	distinctPath             // the path
+	distinctTop              // the first segment of the path
 	distinctShape            // the path, with what identifies one of many things of a kind left out
 	distinctRequest          // path and query
 )

@@ -141,10 +141,10 @@ func keyword(word []byte) token {
 		return tokenInto
 	case "insert", "update", "delete", "drop", "alter", "create", "truncate", "exec", "execute", "declare", "shutdown", "waitfor", "grant", "revoke":
 		return tokenStatement
-	case "table", "database", "schema", "set", "delay", "values", "procedure", "view", "user":
+	case "table", "schema", "set", "delay", "values", "procedure", "view":
 		return tokenObject
-	case "sleep", "benchmark", "char", "chr", "concat", "concat_ws", "ascii", "ord", "substr", "substring", "mid", "hex", "unhex", "md5", "sha1", "version",
-		"database_name", "cast", "convert", "if", "ifnull", "iif", "elt", "make_set", "randomblob", "exp", "gtid_subset", "xmltype", "dbms_utility", "nvl", "count", "binary", "cos":
+	case "sleep", "benchmark", "char", "chr", "concat", "concat_ws", "ascii", "ord", "substr", "substring", "mid", "hex", "unhex", "md5", "sha1",
+		"elt", "make_set", "randomblob", "gtid_subset", "xmltype", "binary", "cos", "user", "current_user", "database", "version":
 		return tokenFunction
 	}
 	return tokenWord
@@ -153,27 +153,24 @@ func keyword(word []byte) token {
 // holdsSQL reports whether tokens have a structure of SQL in them.
 func holdsSQL(tokens []token) bool {
 	calls := 0
+	var open quotes
 	for i, t := range tokens {
 		rest := tokens[i+1:]
-		before := token(0)
-		if i > 0 {
-			before = tokens[i-1]
-		}
 		switch t {
 		case tokenUnion:
 			if isUnion(rest) {
 				return true
 			}
 		case tokenSelect:
-			if before == '(' && startsList(rest) {
+			if i > 0 && tokens[i-1] == '(' && startsList(rest) {
 				return true
 			}
 		case tokenLogic:
-			if isCondition(before, rest) {
+			if isCondition(tokens[:i], rest, open.any()) {
 				return true
 			}
 		case tokenBy:
-			if peek(rest, 0) == tokenNumber && (peek(rest, 1) == tokenComment || peek(rest, 1) == ',' && peek(rest, 2) == tokenNumber) {
+			if isOrder(rest) {
 				return true
 			}
 		case ';':
@@ -181,19 +178,43 @@ func holdsSQL(tokens []token) bool {
 				return true
 			}
 		case tokenComment:
-			if closes(tokens[:i]) {
+			if closes(tokens[:i], open.any()) {
 				return true
 			}
 		case tokenFunction:
 			if peek(rest, 0) == '(' {
 				calls++
 			}
+		default:
+			open.see(t)
 		}
 	}
-	// One call is what a manual quotes; a row of them, or one in brackets that a
-	// comment cuts off, is a query.
-	return calls >= 2 && has(tokens, tokenLogic, tokenSelect, tokenComment, tokenNull, tokenVariable)
+	// One call is what a manual quotes; a row of them that a comment cuts off, or in
+	// a query, is none of it.
+	return calls >= 2 && has(tokens, tokenComment, tokenSelect, tokenVariable)
 }
+
+// quotes tells which quotes are open. A filter that a site itself takes
+// (status='open' or status='new') closes those that it opens; an injection begins by
+// closing one that the site opened.
+type quotes struct{ single, double, bracket int }
+
+func (q *quotes) see(t token) {
+	switch t {
+	case '\'':
+		q.single++
+	case '"':
+		q.double++
+	case '(':
+		q.bracket++
+	case ')':
+		q.bracket--
+	case '&':
+		*q = quotes{} // the next parameter
+	}
+}
+
+func (q *quotes) any() bool { return q.single%2 != 0 || q.double%2 != 0 || q.bracket < 0 }
 
 func peek(tokens []token, i int) token {
 	if i < len(tokens) {
@@ -247,29 +268,42 @@ func startsList(rest []token) bool {
 	return false
 }
 
-// isCondition takes what stands around "or" or "and". It is a condition if it
-// breaks out of a quote or bracket and compares something, or if it compares two
-// values, which says nothing and so is only there to be true.
-func isCondition(before token, rest []token) bool {
-	brokeOut := before == '\'' || before == '"' || before == ')' || before == '`'
+// isOrder takes what follows "order by" or "group by": a column's number, and what
+// only somebody who counts columns has behind it.
+func isOrder(rest []token) bool {
+	next := peek(rest, 2)
+	return peek(rest, 0) == tokenNumber &&
+		(peek(rest, 1) == tokenComment || peek(rest, 1) == ',' && (next == tokenNumber || next == tokenFunction))
+}
+
+// isCondition takes what stands before and behind "or" or "and". It is a condition
+// of an injection if it breaks out of a quote or bracket and then compares
+// something, or if it compares two values: that is only there to be true.
+func isCondition(before, rest []token, open bool) bool {
+	last := token(0)
+	if len(before) > 0 {
+		last = before[len(before)-1]
+	}
+	brokeOut := open && (last == '\'' || last == '"' || last == ')')
 	rest = past(rest, '(')
 	negated := peek(rest, 0) == tokenNot
 	rest = past(rest, tokenNot, '(')
+	first := peek(rest, 0)
 	switch {
-	case negated && brokeOut && (peek(rest, 0) == tokenNull || peek(rest, 0) == tokenSelect || peek(rest, 0) == tokenNumber):
+	case negated && brokeOut && (first == tokenNull || first == tokenSelect || first == tokenNumber):
 		return true
-	case peek(rest, 0) == tokenFunction && peek(rest, 1) == '(' && (brokeOut || before == tokenNumber):
+	case first == tokenFunction && peek(rest, 1) == '(' && (brokeOut || last == tokenNumber):
 		return true
-	case peek(rest, 0) == tokenSelect && startsList(rest[1:]):
-		return brokeOut || before == tokenNumber
+	case first == tokenSelect:
+		return (brokeOut || last == tokenNumber) && startsList(rest[1:])
 	}
 	left, rest := operand(rest)
 	if left == 0 || peek(rest, 0) != tokenEqual {
 		return false
 	}
 	right, _ := operand(past(rest, tokenEqual, tokenNot, '('))
-	literal := left != tokenWord && right != tokenWord && right != 0
-	return literal || brokeOut && before != ')' && (right != 0 || left == tokenWord)
+	values := left != tokenWord && right != tokenWord && right != 0
+	return values || brokeOut
 }
 
 // operand takes one value off the tokens: a number, a name, or something quoted, of
@@ -303,17 +337,15 @@ func isStatement(rest []token) bool {
 }
 
 // closes takes what stands before a comment that cuts off the rest of a statement:
-// a quote, perhaps with brackets and a semicolon behind it; or the brackets of a
-// nested expression.
-func closes(before []token) bool {
-	i := len(before)
-	brackets := 0
-	for i > 0 && (before[i-1] == ')' || before[i-1] == ';') {
-		i--
-		brackets++
+// an end of a quote that the site opened, perhaps with brackets and a semicolon
+// behind it; or the brackets of a nested expression.
+func closes(before []token, open bool) bool {
+	end := len(before)
+	for end > 0 && (before[end-1] == ')' || before[end-1] == ';') {
+		end--
 	}
-	if i > 0 && (before[i-1] == '\'' || before[i-1] == '"') {
+	if open && end > 0 && (before[end-1] == '\'' || before[end-1] == '"') {
 		return true
 	}
-	return brackets >= 2 && has(before, tokenSelect, tokenFunction, tokenLogic, tokenVariable)
+	return len(before)-end >= 2 && has(before, tokenSelect, tokenFunction, tokenLogic, tokenVariable)
 }

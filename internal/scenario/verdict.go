@@ -26,6 +26,7 @@ type (
 		// Fingerprints that few records need; 0 until shapes was called.
 		shape  uint32 // of the path without what numbers its things
 		parent uint32 // of the shape above the last segment, or of all of it near the root
+		top    uint32 // of the first segment
 	}
 	agentVerdict struct {
 		hash    uint64
@@ -63,6 +64,7 @@ func (m *Matcher) shapes(v *pathVerdict, raw []byte) {
 	m.shape, parent = appendShape(m.shape[:0], m.decoded)
 	v.shape = fingerprint(maphash.Bytes(m.set.seed, m.shape))
 	v.parent = fingerprint(maphash.Bytes(m.set.seed, m.shape[:parent]))
+	v.top = fingerprint(maphash.Bytes(m.set.seed, top(m.shape)))
 }
 
 // agent returns what the user agent says.
