@@ -1,8 +1,10 @@
 package awslocal
 
 import (
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,16 +45,6 @@ func (c KinesisConfig) withDefaults() KinesisConfig {
 	return c
 }
 
-// kinesisActions are the actions that are routed to the stand-in.
-var kinesisActions = []string{
-	"CreateStream", "DeleteStream", "DescribeStream", "DescribeStreamSummary", "ListStreams", "ListShards",
-	"IncreaseStreamRetentionPeriod", "DecreaseStreamRetentionPeriod",
-	"PutRecord", "PutRecords", "GetShardIterator", "GetRecords",
-	"SplitShard", "MergeShards", "UpdateShardCount",
-	"RegisterStreamConsumer", "DescribeStreamConsumer", "DeregisterStreamConsumer", "ListStreamConsumers",
-	"SubscribeToShard",
-}
-
 // Kinesis is the stand-in for Kinesis data streams. A stream is ACTIVE as soon
 // as it is made, and resharding is done when its call returns.
 type Kinesis struct {
@@ -74,73 +66,53 @@ func newKinesis(cfg Config) *Kinesis {
 	}
 }
 
+// kinesisAction serves one action.
+type kinesisAction func(k *Kinesis, w http.ResponseWriter, r *http.Request, body []byte)
+
+var kinesisTable = map[string]kinesisAction{
+	"CreateStream":                  control((*Kinesis).createStream),
+	"DeleteStream":                  control((*Kinesis).deleteStream),
+	"DescribeStream":                control((*Kinesis).describeStream),
+	"DescribeStreamSummary":         control((*Kinesis).describeStreamSummary),
+	"ListStreams":                   control((*Kinesis).listStreams),
+	"ListShards":                    control((*Kinesis).listShards),
+	"IncreaseStreamRetentionPeriod": control((*Kinesis).increaseRetention),
+	"DecreaseStreamRetentionPeriod": control((*Kinesis).decreaseRetention),
+	"PutRecord":                     (*Kinesis).servePutRecord,
+	"PutRecords":                    (*Kinesis).servePutRecords,
+	"GetShardIterator":              control((*Kinesis).getShardIterator),
+	"GetRecords":                    (*Kinesis).serveGetRecords,
+	"SplitShard":                    control((*Kinesis).splitShard),
+	"MergeShards":                   control((*Kinesis).mergeShards),
+	"UpdateShardCount":              control((*Kinesis).updateShardCount),
+	"RegisterStreamConsumer":        control((*Kinesis).registerConsumer),
+	"DescribeStreamConsumer":        control((*Kinesis).describeConsumer),
+	"DeregisterStreamConsumer":      control((*Kinesis).deregisterConsumer),
+	"ListStreamConsumers":           control((*Kinesis).listConsumers),
+	"SubscribeToShard":              (*Kinesis).serveSubscribeToShard,
+}
+
+// kinesisActions are the actions that are routed to the stand-in.
+var kinesisActions = slices.Sorted(maps.Keys(kinesisTable))
+
 func (k *Kinesis) serve(w http.ResponseWriter, r *http.Request, action string, body []byte) {
-	switch action {
-	case "PutRecords":
-		k.servePutRecords(w, body)
-	case "PutRecord":
-		k.servePutRecord(w, body)
-	case "GetRecords":
-		k.serveGetRecords(w, body)
-	case "SubscribeToShard":
-		k.serveSubscribeToShard(w, r, body)
-	default:
-		k.serveControl(w, action, body)
-	}
+	kinesisTable[action](k, w, r, body)
 }
 
-// serveControl serves the actions that are not about records.
-func (k *Kinesis) serveControl(w http.ResponseWriter, action string, body []byte) {
-	switch action {
-	case "CreateStream":
-		control(w, body, k.createStream)
-	case "DeleteStream":
-		control(w, body, k.deleteStream)
-	case "DescribeStream":
-		control(w, body, k.describeStream)
-	case "DescribeStreamSummary":
-		control(w, body, k.describeStreamSummary)
-	case "ListStreams":
-		control(w, body, k.listStreams)
-	case "ListShards":
-		control(w, body, k.listShards)
-	case "IncreaseStreamRetentionPeriod":
-		control(w, body, k.increaseRetention)
-	case "DecreaseStreamRetentionPeriod":
-		control(w, body, k.decreaseRetention)
-	case "GetShardIterator":
-		control(w, body, k.getShardIterator)
-	case "SplitShard":
-		control(w, body, k.splitShard)
-	case "MergeShards":
-		control(w, body, k.mergeShards)
-	case "UpdateShardCount":
-		control(w, body, k.updateShardCount)
-	case "RegisterStreamConsumer":
-		control(w, body, k.registerConsumer)
-	case "DescribeStreamConsumer":
-		control(w, body, k.describeConsumer)
-	case "DeregisterStreamConsumer":
-		control(w, body, k.deregisterConsumer)
-	case "ListStreamConsumers":
-		control(w, body, k.listConsumers)
-	default:
-		panic("BUG: no such action: " + action)
+// control makes an action of what has one input and one output.
+func control[In any](do func(*Kinesis, *In) (any, error)) kinesisAction {
+	return func(k *Kinesis, w http.ResponseWriter, _ *http.Request, body []byte) {
+		in := new(In)
+		if err := decode(body, in); err != nil {
+			writeError(w, err)
+			return
+		}
+		if named, ok := any(in).(interface{ name() string }); ok {
+			noteResource(w, named.name())
+		}
+		out, err := do(k, in)
+		reply(w, out, err)
 	}
-}
-
-// control decodes a request, carries it out and answers it.
-func control[In any](w http.ResponseWriter, body []byte, do func(*In) (any, error)) {
-	in := new(In)
-	if err := decode(body, in); err != nil {
-		writeError(w, err)
-		return
-	}
-	if named, ok := any(in).(interface{ name() string }); ok {
-		noteResource(w, named.name())
-	}
-	out, err := do(in)
-	reply(w, out, err)
 }
 
 // streamRef is how a request says which stream it means.
@@ -214,6 +186,15 @@ func invalidArgument(format string, args ...any) *apiError {
 // invalidShape is about a value that the action's model already rules out.
 func invalidShape(format string, args ...any) *apiError {
 	return fail(http.StatusBadRequest, "ValidationException", format, args...)
+}
+
+// invalidNumber is invalidShape for what is no decimal number, and
+// invalidArgument for a number that does not fit.
+func invalidNumber(text, format string, args ...any) *apiError {
+	if strings.Trim(text, "0123456789") != "" || text == "" || text[0] == '0' && text != "0" {
+		return invalidShape(format, args...)
+	}
+	return invalidArgument(format, args...)
 }
 
 func notFound(format string, args ...any) *apiError {

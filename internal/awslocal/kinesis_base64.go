@@ -28,6 +28,10 @@ func canonicalBase64(text []byte) (size int, ok bool) {
 		letters, pad = letters[:len(letters)-1], pad+1
 	}
 	var wrong uint8
+	for ; len(letters) >= 8; letters = letters[8:] { // unrolled: this loop was a third of a put
+		wrong |= base64Class[letters[0]] | base64Class[letters[1]] | base64Class[letters[2]] | base64Class[letters[3]] |
+			base64Class[letters[4]] | base64Class[letters[5]] | base64Class[letters[6]] | base64Class[letters[7]]
+	}
 	for _, b := range letters {
 		wrong |= base64Class[b]
 	}

@@ -82,7 +82,7 @@ func (s *shard) position(at startingPosition, now time.Time) (uint64, error) {
 		// shard, and what tells where a reader stood may lie between records.
 		q, ok := parseSequence(at.SequenceNumber)
 		if !ok || q.shard != s.index || q.n >= s.log.next && (s.closedAt == 0 || q.n > s.log.next) {
-			return 0, invalidArgument("sequence number %.60q is not of %s of stream %s", at.SequenceNumber, s.id, s.stream.name)
+			return 0, invalidNumber(at.SequenceNumber, "sequence number %.60q is not of %s of stream %s", at.SequenceNumber, s.id, s.stream.name)
 		}
 		if at.Type == "AFTER_SEQUENCE_NUMBER" {
 			q.n++
@@ -106,7 +106,7 @@ type getRecordsInput struct {
 	DryRun        bool
 }
 
-func (k *Kinesis) serveGetRecords(w http.ResponseWriter, body []byte) {
+func (k *Kinesis) serveGetRecords(w http.ResponseWriter, _ *http.Request, body []byte) {
 	var in getRecordsInput
 	err := decode(body, &in)
 	if err != nil {

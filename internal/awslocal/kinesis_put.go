@@ -173,7 +173,7 @@ func (p *putRequest) check(maxRecord int) error {
 		if r.hashKey != nil {
 			var ok bool
 			if e.hash, ok = parseHashKey(r.hashKey); !ok {
-				return invalidArgument("record %d: %.50q is no hash key between 0 and 2^128 - 1", i+1, r.hashKey)
+				return invalidNumber(string(r.hashKey), "record %d: %.50q is no hash key between 0 and 2^128 - 1", i+1, r.hashKey)
 			}
 		}
 		total += e.size
@@ -188,7 +188,7 @@ func (p *putRequest) check(maxRecord int) error {
 	return nil
 }
 
-func (k *Kinesis) servePutRecords(w http.ResponseWriter, body []byte) {
+func (k *Kinesis) servePutRecords(w http.ResponseWriter, _ *http.Request, body []byte) {
 	p := putRequests.Get().(*putRequest)
 	defer p.release()
 	if err := p.decodeMany(body); err != nil {
@@ -230,7 +230,7 @@ func (k *Kinesis) servePutRecords(w http.ResponseWriter, body []byte) {
 	writeParts(w, out)
 }
 
-func (k *Kinesis) servePutRecord(w http.ResponseWriter, body []byte) {
+func (k *Kinesis) servePutRecord(w http.ResponseWriter, _ *http.Request, body []byte) {
 	p := putRequests.Get().(*putRequest)
 	defer p.release()
 	if err := p.decodeOne(body); err != nil {

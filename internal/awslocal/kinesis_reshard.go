@@ -22,7 +22,7 @@ func (k *Kinesis) splitShard(in *splitShardInput) (any, error) {
 	}
 	key, ok := parseHashKey([]byte(in.NewStartingHashKey))
 	if !ok || !sh.keys.start.less(key) || sh.keys.end.less(key) {
-		return nil, invalidArgument("%.50q is not inside %s, which has %s to %s",
+		return nil, invalidNumber(in.NewStartingHashKey, "%.50q is not inside %s, which has %s to %s",
 			in.NewStartingHashKey, sh.id, sh.startKey, sh.endKey)
 	}
 	s.replace(k.now(), []*shard{sh}, hashRange{sh.keys.start, key.prev()}, hashRange{key, sh.keys.end})

@@ -3,6 +3,8 @@ package awslocal
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -11,28 +13,76 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
 )
 
 // newKinesisClient is the real SDK's client, in process, without its retries.
-func newKinesisClient(s *Server, optFns ...func(*kinesis.Options)) *kinesis.Client {
+func newKinesisClient(s *Server) *kinesis.Client {
 	return kinesis.New(kinesis.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String("http://kinesis.test"), HTTPClient: s.HTTPClient(),
 		Credentials: testCredentials(), Retryer: aws.NopRetryer{},
-	}, optFns...)
+	}, withEventProtocol)
+}
+
+// newLoopback serves s on a port. It is closed when the test ends.
+func newLoopback(t testing.TB, s *Server) *httptest.Server {
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+// newLoopbackClient is the real SDK's client over a connection.
+func newLoopbackClient(srv *httptest.Server) *kinesis.Client {
+	return kinesis.New(kinesis.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String(srv.URL), Credentials: testCredentials(), Retryer: aws.NopRetryer{},
+		HTTPClient: &http.Client{Transport: plainBodies{srv.Client().Transport}},
+	}, withEventProtocol)
+}
+
+// withEventProtocol must be an option: a Protocol in kinesis.Options is
+// overwritten by kinesis.New.
+func withEventProtocol(o *kinesis.Options) { o.Protocol = newEventProtocol() }
+
+// eventProtocol gives every event stream a decoder of its own. The SDK shares
+// one among all subscriptions of a client, which the race detector reports.
+type eventProtocol struct{ *awsjson.Protocol }
+
+func newEventProtocol() eventProtocol {
+	return eventProtocol{awsjson.New11(schemas.Kinesis_20131202)}
+}
+
+func (eventProtocol) DeserializeInitialResponse(schema *smithy.Schema, r io.Reader, out smithy.Deserializable) error {
+	return newEventProtocol().Protocol.DeserializeInitialResponse(schema, r, out)
+}
+
+func (eventProtocol) DeserializeEventMessage(schema *smithy.Schema, registry *smithy.TypeRegistry, r io.Reader) (smithy.Deserializable, error) {
+	return newEventProtocol().Protocol.DeserializeEventMessage(schema, registry, r)
+}
+
+// failer is what *testing.T, *testing.B and *rapid.T have in common.
+type failer interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Context() context.Context
 }
 
 // A rig is a server with one stream, and short ways to use it. Its methods
 // fail the test on every error.
 type rig struct {
 	*kinesis.Client
-	t      testing.TB
+	t      failer
 	ctx    context.Context
 	server *Server
 	stream string
 }
 
-func newRig(t testing.TB, cfg Config, shards int) *rig {
+func newRig(t failer, cfg Config, shards int) *rig {
 	t.Helper()
 	s := New(cfg)
 	r := &rig{Client: newKinesisClient(s), t: t, ctx: t.Context(), server: s, stream: "s"}
@@ -191,13 +241,14 @@ func TestKinesisErrors(t *testing.T) {
 		{"put an empty key", "ValidationException", putOne("x", "", nil)},
 		{"put 1 MiB", "", putOne(strings.Repeat("x", 1<<20-1), "k", aws.String("0"))},
 		{"put a byte more", "ValidationException", putOne(strings.Repeat("x", 1<<20), "k", nil)},
-		{"put to a bad hash key", "InvalidArgumentException", putOne("x", "k", aws.String("-1"))},
+		{"put to no hash key", "ValidationException", putOne("x", "k", aws.String("-1"))},
+		{"put beyond the hash space", "InvalidArgumentException", putOne("x", "k", aws.String("340282366920938463463374607431768211456"))},
 
 		{"an iterator without a shard", "ResourceNotFoundException", iterator(kinesis.GetShardIteratorInput{ShardId: aws.String(shardName(9)), ShardIteratorType: "LATEST"})},
 		{"an iterator of no type", "ValidationException", iterator(kinesis.GetShardIteratorInput{ShardId: aws.String(shardName(1)), ShardIteratorType: "NEWEST"})},
 		{"an iterator at no time", "InvalidArgumentException", iterator(kinesis.GetShardIteratorInput{ShardId: aws.String(shardName(1)), ShardIteratorType: "AT_TIMESTAMP"})},
 		{"an iterator in the future", "InvalidArgumentException", iterator(kinesis.GetShardIteratorInput{ShardId: aws.String(shardName(1)), ShardIteratorType: "AT_TIMESTAMP", Timestamp: aws.Time(time.Now().Add(time.Hour))})},
-		{"an iterator at no number", "InvalidArgumentException", iterator(kinesis.GetShardIteratorInput{ShardId: aws.String(shardName(1)), ShardIteratorType: "AT_SEQUENCE_NUMBER"})},
+		{"an iterator at no number", "ValidationException", iterator(kinesis.GetShardIteratorInput{ShardId: aws.String(shardName(1)), ShardIteratorType: "AT_SEQUENCE_NUMBER"})},
 		{"an iterator at another shard's number", "InvalidArgumentException", iterator(kinesis.GetShardIteratorInput{ShardId: aws.String(shardName(1)), ShardIteratorType: "AFTER_SEQUENCE_NUMBER", StartingSequenceNumber: aws.String(sequence{shard: 2}.String())})},
 		{"an iterator at a number to come", "InvalidArgumentException", iterator(kinesis.GetShardIteratorInput{ShardId: aws.String(shardName(3)), ShardIteratorType: "AFTER_SEQUENCE_NUMBER", StartingSequenceNumber: aws.String(sequence{shard: 3, n: 1 << 40}.String())})},
 
@@ -210,7 +261,7 @@ func TestKinesisErrors(t *testing.T) {
 
 		{"split at the start", "InvalidArgumentException", split(shardName(1), *half)},
 		{"split outside", "InvalidArgumentException", split(shardName(1), "5")},
-		{"split at no key", "InvalidArgumentException", split(shardName(1), "x")},
+		{"split at no key", "ValidationException", split(shardName(1), "x")},
 		{"split a closed shard", "ResourceInUseException", split(shardName(0), "7")},
 		{"split no shard", "ResourceNotFoundException", split("shard-1", "7")},
 		{"merge what is apart", "InvalidArgumentException", merge(shardName(1), shardName(2))},
@@ -345,6 +396,49 @@ func TestKinesisExplicitHashKey(t *testing.T) {
 		if *out.ShardId != tt.shard {
 			t.Errorf("hash %s went to %s", tt.hash, *out.ShardId)
 		}
+	}
+}
+
+func TestKinesisLargeRecords(t *testing.T) {
+	r := newRig(t, Config{}, 1)
+	r.stream = "large"
+	_, err := r.CreateStream(r.ctx, &kinesis.CreateStreamInput{StreamName: &r.stream, ShardCount: aws.Int32(4), MaxRecordSizeInKiB: aws.Int32(2048)})
+	r.ok(err)
+	put := func(records, size int) error {
+		one := types.PutRecordsRequestEntry{Data: make([]byte, size-1), PartitionKey: aws.String("k")}
+		_, err := r.PutRecords(r.ctx, &kinesis.PutRecordsInput{StreamName: &r.stream, Records: slices.Repeat([]types.PutRecordsRequestEntry{one}, records)})
+		return err
+	}
+	wantCode(t, put(1, 2<<20+1), "ValidationException")
+	wantCode(t, put(6, 10<<20/6+1), "InvalidArgumentException") // 10 MiB and a little
+	wantCode(t, put(1, 2<<20), "")                              // more than a second's worth, but it must pass some time
+	page := r.get(r.iterator(r.shardOf("k"), types.ShardIteratorTypeTrimHorizon))
+	if len(page.Records) != 1 || len(page.Records[0].Data) != 2<<20-1 {
+		t.Errorf("%d records", len(page.Records))
+	}
+}
+
+// shardOf returns the id of the open shard that a key belongs to.
+func (r *rig) shardOf(key string) string {
+	return r.server.kinesis.streams[r.stream].layout.Load().at(hashOf([]byte(key))).id
+}
+
+// A producer who has found a shard that is split before he gets to put must
+// end up at a child, or the record would lie behind the end of its shard.
+func TestPutIntoAShardThatWasJustClosed(t *testing.T) {
+	r := newRig(t, Config{}, 1)
+	s := r.server.kinesis.streams[r.stream]
+	before := s.layout.Load().at(hashKey{})
+	reshard(r, 0, 0)
+	e := &putEntry{key: []byte("k"), size: 1}
+	if _, outcome := before.put(e, time.Now()); outcome != putClosed {
+		t.Errorf("outcome %d of a put into a closed shard", outcome)
+	}
+	if sh, q, ok := s.put(e, time.Now()); !ok || sh == before || q.shard != sh.index {
+		t.Errorf("put into %s as %+v, %v", sh.id, q, ok)
+	}
+	if page := r.get(r.iterator(shardName(0), types.ShardIteratorTypeTrimHorizon)); len(page.Records) != 0 || page.NextShardIterator != nil {
+		t.Errorf("the closed shard has %d records", len(page.Records))
 	}
 }
 
