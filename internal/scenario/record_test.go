@@ -68,9 +68,9 @@ func (r request) columns(t testing.TB) map[cloudfront.Field]string {
 	if r.status >= "400" && r.with["edge"] == "" {
 		edge[0], edge[1], edge[2] = "Error", "Error", "Error"
 	}
-	escapedNames := ""
+	var escapedNames strings.Builder
 	for name := range strings.SplitSeq(r.option("names", browserNames), ",") {
-		escapedNames += name + "%0A"
+		escapedNames.WriteString(name + "%0A")
 	}
 	_, query, _ := strings.Cut(r.url, "?")
 	return map[cloudfront.Field]string{
@@ -91,7 +91,7 @@ func (r request) columns(t testing.TB) map[cloudfront.Field]string {
 		cloudfront.FieldXEdgeDetailedResultType: edge[2],
 		cloudfront.FieldOriginFBL:               edge[3],
 		cloudfront.FieldSCContentType:           escape(r.option("type", "text/html; charset=utf-8")),
-		cloudfront.FieldCSHeaderNames:           escapedNames,
+		cloudfront.FieldCSHeaderNames:           escapedNames.String(),
 		cloudfront.FieldASN:                     orDash(r.with["asn"]),
 	}
 }

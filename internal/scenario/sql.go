@@ -1,5 +1,7 @@
 package scenario
 
+import "slices"
+
 // Words of SQL are also words of English, and people search for "select a gift"
 // and "rock 'n' roll". So a text is taken for SQL by its structure: words,
 // operators, quotes and comments in an order that sentences do not have.
@@ -225,10 +227,8 @@ func peek(tokens []token, i int) token {
 
 func has(tokens []token, any ...token) bool {
 	for _, t := range tokens {
-		for _, a := range any {
-			if t == a {
-				return true
-			}
+		if slices.Contains(any, t) {
+			return true
 		}
 	}
 	return false

@@ -103,12 +103,7 @@ func (c *crawler) isAt(asn []byte) bool {
 	if asn == nil {
 		return true
 	}
-	for _, own := range c.asns {
-		if string(asn) == own {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.asns, string(asn))
 }
 
 // familiar says whether a client shows that it was here before or is a browser.
