@@ -73,8 +73,8 @@ func testStore(t testing.TB, cfg Config, st storage) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStore(cfg, st)
-	if err := s.load(t.Context()); err != nil {
+	s, err := newStore(t.Context(), cfg, st)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -89,40 +89,6 @@ func (s *Store) allowlistedBy(p netip.Prefix) (netip.Prefix, bool) {
 	return netip.Prefix{}, false
 }
 
-// Adopt takes over what IP sets held when the service started: every prefix that
-// no decision in force accounts for, alone or together with its neighbours, gets
-// one of origin OriginAdopted that ends at until. Their action is Config.Action.
-// Allowlisted prefixes and what is not masked are left out. They are stored
-// before Adopt returns.
-func (s *Store) Adopt(ctx context.Context, prefixes []netip.Prefix, until time.Time) error {
-	now := s.now()
-	until = wholeMillis(until)
-	if !until.After(now) {
-		return fmt.Errorf("adopt %d entries of IP sets until %s: that is over", len(prefixes), until.Format(time.RFC3339))
-	}
-	var ds []Decision
-	seen := make(map[netip.Prefix]bool, len(prefixes))
-	for _, p := range prefixes {
-		if seen[p] || checkPrefix(p) != nil || s.allow.OverlapsPrefix(p) || s.index.covered(p, millis(now)) {
-			continue
-		}
-		seen[p] = true
-		ds = append(ds, Decision{
-			ID:     randomID(),
-			Prefix: p, Action: s.cfg.Action, Origin: OriginAdopted, Reason: "found in an IP set at start",
-			At: now, Created: now, Until: until,
-		})
-	}
-	if len(ds) == 0 {
-		return nil
-	}
-	if err := s.insert(ctx, ds); err != nil {
-		return fmt.Errorf("adopt %d entries of IP sets: %w", len(ds), err)
-	}
-	s.log.Info("entries of IP sets adopted", zap.Int("adopted", len(ds)), zap.Int("held", len(prefixes)), zap.Time("until", until))
-	return nil
-}
-
 // insert stores decisions that no alert made and takes them into memory.
 func (s *Store) insert(ctx context.Context, ds []Decision) error {
 	if err := s.beginWriting(ctx); err != nil {
@@ -133,8 +99,8 @@ func (s *Store) insert(ctx context.Context, ds []Decision) error {
 		return err
 	}
 	s.mu.Lock()
-	for i := range ds {
-		e := newEntry(&ds[i])
+	for _, d := range ds { // each of its own, so that one does not keep all in memory
+		e := newEntry(&d)
 		e.stored = true
 		e.enforce.Store(true)
 		s.hold(e)

@@ -89,6 +89,18 @@ func (f *filter) matches(d *Decision) bool {
 		(f.after == position{} || f.after.before(positionOf(d)))
 }
 
+func (m *memory) about(_ context.Context, prefixes []netip.Prefix, ended time.Time) ([]netip.Prefix, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := make(map[netip.Prefix]bool)
+	for _, d := range m.decisions {
+		if d.Until.After(ended) {
+			found[d.Prefix] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(prefixes), func(p netip.Prefix) bool { return !found[p] }), nil
+}
+
 func (m *memory) purge(_ context.Context, ended, lifted time.Time, limit int) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -139,10 +140,8 @@ func (f *filter) sql() (string, []any) {
 	}
 	order := "created DESC, id DESC"
 	if len(f.prefixes) > 0 {
-		for _, p := range f.prefixes {
-			args = append(args, p.String())
-		}
-		and("prefix IN (?" + strings.Repeat(", ?", len(f.prefixes)-1) + ")")
+		cond, values := amongPrefixes(f.prefixes)
+		and(cond, values...)
 		order = "+created DESC, id DESC"
 	}
 	if !f.active.IsZero() {
@@ -159,6 +158,48 @@ func (f *filter) sql() (string, []any) {
 	}
 	return "SELECT " + decisionColumns + ", NULL FROM decisions WHERE " + strings.Join(where, " AND ") +
 		" ORDER BY " + order + " LIMIT ?", append(args, f.limit)
+}
+
+// amongPrefixes makes a condition of prefixes, of which there is at least one.
+func amongPrefixes(prefixes []netip.Prefix) (cond string, values []any) {
+	for _, p := range prefixes {
+		values = append(values, p.String())
+	}
+	return "prefix IN (?" + strings.Repeat(", ?", len(prefixes)-1) + ")", values
+}
+
+func (f *file) about(ctx context.Context, prefixes []netip.Prefix, ended time.Time) ([]netip.Prefix, error) {
+	var found []netip.Prefix
+	for some := range slices.Chunk(prefixes, 1000) {
+		cond, values := amongPrefixes(some)
+		ps, err := f.prefixes(ctx, "SELECT DISTINCT prefix FROM decisions WHERE until > ? AND "+cond, append([]any{millis(ended)}, values...)...)
+		if err != nil {
+			return nil, f.explain("read prefixes from", err)
+		}
+		found = append(found, ps...)
+	}
+	return found, nil
+}
+
+func (f *file) prefixes(ctx context.Context, query string, args ...any) ([]netip.Prefix, error) {
+	rows, err := f.reader.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var ps []netip.Prefix
+	for rows.Next() {
+		var prefix string
+		if err := rows.Scan(&prefix); err != nil {
+			return nil, err
+		}
+		p, err := netip.ParsePrefix(prefix)
+		if err != nil {
+			return nil, damaged{fmt.Errorf("decision about %q: %w", prefix, err)}
+		}
+		ps = append(ps, p)
+	}
+	return ps, rows.Err()
 }
 
 func (f *file) query(ctx context.Context, query string, args ...any) ([]Decision, error) {

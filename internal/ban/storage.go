@@ -24,6 +24,10 @@ type storage interface {
 	// list returns, without contexts, up to f.limit decisions, newest first.
 	list(ctx context.Context, f filter) ([]Decision, error)
 
+	// about returns those of prefixes that have a decision of their own which ends
+	// after ended.
+	about(ctx context.Context, prefixes []netip.Prefix, ended time.Time) ([]netip.Prefix, error)
+
 	// purge forgets up to limit decisions that ended before ended, and up to
 	// limit unbans older than lifted, and returns how many it forgot.
 	purge(ctx context.Context, ended, lifted time.Time, limit int) (int, error)

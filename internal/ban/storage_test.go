@@ -153,6 +153,29 @@ func TestStorageFilters(t *testing.T) {
 	})
 }
 
+func TestStorageAbout(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		var b batch
+		var asked []netip.Prefix
+		for i := range 2500 { // more than fit into one statement
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)
+			asked = append(asked, p)
+			if i%2 == 0 {
+				b.put = append(b.put, stored(fmt.Sprint(i), p.String(), noon.Add(time.Duration(i%4)*time.Second)))
+			}
+		}
+		put(t, st, b.put...)
+		put(t, st, stored("range", "10.0.0.0/24", noon.Add(time.Hour)))
+		got, err := st.about(t.Context(), asked, noon.Add(time.Hour+time.Second))
+		if err != nil || len(got) != 625 || !slices.Contains(got, asked[2]) || slices.Contains(got, asked[0]) || slices.Contains(got, asked[1]) {
+			t.Errorf("%d prefixes, %v; want every fourth of 2500", len(got), err)
+		}
+		if got, err := st.about(t.Context(), nil, noon); len(got) != 0 || err != nil {
+			t.Errorf("about nothing: %v, %v", got, err)
+		}
+	})
+}
+
 func TestStoragePurges(t *testing.T) {
 	eachStorage(t, func(t *testing.T, st storage) {
 		var b batch

@@ -67,14 +67,14 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			return nil, err
 		}
 	}
-	s := newStore(cfg, st)
-	if err := s.load(ctx); err != nil {
+	s, err := newStore(ctx, cfg, st)
+	if err != nil {
 		return nil, errors.Join(err, st.close())
 	}
 	return s, nil
 }
 
-func newStore(cfg Config, st storage) *Store {
+func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 	s := &Store{
 		cfg:     cfg,
 		log:     cfg.Logger,
@@ -87,9 +87,11 @@ func newStore(cfg Config, st storage) *Store {
 	for _, p := range cfg.Allowlist {
 		s.allow.Insert(p)
 	}
-	s.index.table.Store(new(bart.Table[*held]))
+	if err := s.load(ctx); err != nil {
+		return nil, err
+	}
 	s.metrics = newMetrics(cfg.Registerer, s)
-	return s
+	return s, nil
 }
 
 func (s *Store) load(ctx context.Context) error {
@@ -100,13 +102,12 @@ func (s *Store) load(ctx context.Context) error {
 	}
 	var b batch
 	table := new(bart.Table[*held]) // filled in place: nobody else reads it yet
-	for i := range decisions {
-		d := &decisions[i]
+	for _, d := range decisions {   // each of its own, so that one does not keep all in memory
 		if d.InForce(now) && s.allow.OverlapsPrefix(d.Prefix) {
 			d.Until, d.Removed = now, now
 			b.end = append(b.end, ending{d.ID, now})
 		}
-		e := newEntry(d)
+		e := newEntry(&d)
 		e.stored = true
 		e.enforce.Store(true)
 		s.known[d.ID] = e
@@ -121,7 +122,9 @@ func (s *Store) load(ctx context.Context) error {
 	for _, u := range unbans {
 		s.unbans.Insert(u.prefix, millis(u.at))
 	}
-	s.log.Info("decisions loaded", zap.String("file", s.cfg.Path), zap.Int("decisions", len(decisions)), zap.Int("ended_by_allowlist", len(b.end)))
+	if s.cfg.Path != "" {
+		s.log.Info("decisions loaded", zap.String("file", s.cfg.Path), zap.Int("decisions", len(decisions)), zap.Int("ended_by_allowlist", len(b.end)))
+	}
 	if b.empty() {
 		return nil
 	}

@@ -292,6 +292,27 @@ func TestOrderAfterFailure(t *testing.T) {
 	}
 }
 
+// An alert that comes while others are being stored waits for the next Commit.
+func TestAlertDuringCommit(t *testing.T) {
+	c := newClock()
+	st := &slow{storage: newMemory()}
+	s := testStore(t, Config{Now: c.Now}, st)
+	st.meanwhile = func(batch) error {
+		s.Alert(alert("192.0.2.2/32", noon))
+		return nil
+	}
+	s.Alert(alert("192.0.2.1/32", noon))
+	mustCommit(t, s)
+	if got := inForceOf(s, noon); !slices.Equal(got, []string{"192.0.2.1"}) {
+		t.Errorf("in force: %v", got)
+	}
+	st.meanwhile = func(batch) error { return nil }
+	mustCommit(t, s)
+	if got := inForceOf(s, noon); !slices.Equal(got, []string{"192.0.2.1", "192.0.2.2"}) {
+		t.Errorf("in force: %v", got)
+	}
+}
+
 func TestCloseSaysWhatIsLost(t *testing.T) {
 	st := &flaky{storage: newMemory()}
 	s := testStore(t, Config{}, st)
