@@ -2,30 +2,38 @@ package awslocal
 
 import "time"
 
-// What one shard of the real service takes and gives.
+// What one shard of the service takes and gives.
 const (
-	putRecordsPerSecond    = 1000
-	putBytesPerSecond      = 1 << 20
-	getBytesPerSecond      = 2 << 20
-	getCallsPerSecond      = 5
-	iteratorsPerSecond     = 5
-	iteratorLife           = 5 * time.Minute
-	tokenLife              = 5 * time.Minute       // of ListShards and ListStreams
-	resubscribeAfter       = 5 * time.Second       // a second SubscribeToShard before that is refused
-	defaultSubscription    = 5 * time.Minute       // life of a SubscribeToShard
-	maxConsumers           = 20                    // of a stream
-	maxPageRecords         = 10_000                // of GetRecords
-	maxPageBytes           = 10 << 20              // of GetRecords
-	maxPutRecords          = 500                   // in one PutRecords
-	maxPutBytes            = 10 << 20              // in one PutRecords, data and keys
-	defaultRecordBytes     = 1 << 20               // data and key of one record, unless the stream allows more
-	maxKeyLength           = 256                   // characters of a partition key
-	defaultRetention       = 24 * time.Hour        // of a new stream
-	maxRetentionHours      = 365 * 24              // that a stream can be raised to
+	putRecordsPerSecond = 1000
+	putBytesPerSecond   = 1 << 20
+	getBytesPerSecond   = 2 << 20
+	getCallsPerSecond   = 5
+	iteratorsPerSecond  = 5
+)
+
+// How long things last.
+const (
+	iteratorLife        = 5 * time.Minute
+	tokenLife           = 5 * time.Minute // of a NextToken
+	resubscribeAfter    = 5 * time.Second // a second SubscribeToShard before that is refused
+	defaultSubscription = 5 * time.Minute // of a SubscribeToShard
+	defaultRetention    = 24 * time.Hour  // of a record
+	maxRetentionHours   = 365 * 24        // that a stream can be raised to
+)
+
+// How large things may be.
+const (
+	maxPutRecords          = 500                   // of one PutRecords
+	maxPutBytes            = 10 << 20              // of one PutRecords, data and keys
+	defaultRecordBytes     = 1 << 20               // of one record, data and key, unless the stream allows more
+	maxKeyLength           = 256                   // of a partition key, characters
+	maxPageRecords         = 10_000                // of one GetRecords
+	maxPageBytes           = 10 << 20              // of one GetRecords
+	maxEventBytes          = getBytesPerSecond / 4 // of one pushed event, a larger record apart
 	maxListedShards        = 10_000                // of one ListShards or DescribeStream
-	defaultListedShards    = 1000                  // of ListShards
-	defaultDescribedShards = 100                   // of DescribeStream
-	maxEventBytes          = getBytesPerSecond / 4 // of one pushed event, one large record apart
+	defaultListedShards    = 1000                  // of one ListShards
+	defaultDescribedShards = 100                   // of one DescribeStream
+	maxConsumers           = 20                    // of one stream
 )
 
 // allowance lets so much through a second, and saves up what was not used for

@@ -3,6 +3,7 @@ package awslocal
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -55,14 +56,14 @@ func TestShardLogIsASlice(t *testing.T) {
 				page := log.read(nil, from, records, size)
 
 				i := min(max(int(from)-1, first), len(all))
-				var text string
+				var text strings.Builder
 				n, total := 0, 0
 				for ; i < len(all) && n < records && (n == 0 || total+all[i].size <= size); i++ {
-					text += all[i].text
+					text.WriteString(all[i].text)
 					n++
 					total += all[i].size
 				}
-				if got := string(bytes.Join(page.parts, nil)); got != text || page.records != n || page.bytes != total || page.next != uint64(i+1) {
+				if got := string(bytes.Join(page.parts, nil)); got != text.String() || page.records != n || page.bytes != total || page.next != uint64(i+1) {
 					t.Errorf("read(%d, %d, %d) = %d records, %d bytes, next %d; want %d, %d, %d",
 						from, records, size, page.records, page.bytes, page.next, n, total, i+1)
 				}

@@ -1,6 +1,7 @@
 package awslocal
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"sync"
@@ -8,8 +9,8 @@ import (
 	"time"
 )
 
-// stream is one data stream. Lock order: stream.mu, then the mutexes of its
-// shards by their place in the hash space.
+// stream is one data stream. Lock order: stream.mu, then shards' mutexes; only
+// who has stream.mu may hold more than one of the latter.
 type stream struct {
 	name      string
 	arn       string
@@ -52,7 +53,7 @@ func (l *layout) find(id string) *shard {
 // get returns the shard with that index, or nil.
 func (l *layout) get(index uint64) *shard {
 	i, found := slices.BinarySearchFunc(l.all, index, func(s *shard, index uint64) int {
-		return int(int64(s.index) - int64(index))
+		return cmp.Compare(s.index, index)
 	})
 	if !found {
 		return nil

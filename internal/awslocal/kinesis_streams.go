@@ -3,6 +3,7 @@ package awslocal
 import (
 	"cmp"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"time"
@@ -168,7 +169,7 @@ func (k *Kinesis) openToken(kind cursorKind, text string, now time.Time) (kinesi
 	case !ok:
 		return c, invalidArgument("invalid NextToken")
 	case !k.cfg.Unlimited && c.expired(now, tokenLife):
-		return c, fail(400, "ExpiredNextTokenException", "the token was made at %s and was good for %s", isoTime(c.issued), tokenLife)
+		return c, fail(http.StatusBadRequest, "ExpiredNextTokenException", "the token was made at %s and was good for %s", isoTime(c.issued), tokenLife)
 	}
 	return c, nil
 }

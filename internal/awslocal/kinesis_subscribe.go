@@ -81,7 +81,6 @@ type pusher struct {
 	w       http.ResponseWriter
 	flush   *http.ResponseController
 	encoder *eventstream.Encoder
-	payload []byte // reused
 }
 
 // run pushes until the subscription's time is over, the shard has ended, or
@@ -94,9 +93,11 @@ func (p *pusher) run(ctx context.Context, cfg KinesisConfig) {
 	if p.event("initial-response", []byte("{}")) != nil {
 		return
 	}
+	ready := make(chan time.Time) // what there is to push goes out without a wait
+	close(ready)
 	var silent time.Time // when the latest event went out; zero: say where the reader stands
 	for {
-		wait := true
+		next := tick.C
 		if now := p.now(); !p.limited || p.out.clear(now.UnixNano()) {
 			page, _ := p.shard.read(nil, p.next, now, readOptions{records: maxPageRecords, bytes: maxEventBytes})
 			if page.records > 0 || page.end || now.Sub(silent) >= heartbeat {
@@ -105,36 +106,26 @@ func (p *pusher) run(ctx context.Context, cfg KinesisConfig) {
 				}
 				silent = now
 			}
-			wait = page.behind == 0
+			if page.behind > 0 {
+				next = ready
+			}
 		}
-		if !p.pause(ctx, wait, tick.C, over.C) {
+		select {
+		case <-next:
+		case <-over.C:
+			return
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errTakenOver) {
+				p.exception("ResourceInUseException", errTakenOver.Error())
+			}
 			return
 		}
 	}
 }
 
-// pause waits for the next look, if it is to wait, and tells whether the
-// subscription goes on.
-func (p *pusher) pause(ctx context.Context, wait bool, tick, over <-chan time.Time) bool {
-	if !wait && ctx.Err() == nil {
-		return true
-	}
-	select {
-	case <-over:
-		return false
-	case <-ctx.Done():
-		if errors.Is(context.Cause(ctx), errTakenOver) {
-			p.exception("ResourceInUseException", errTakenOver.Error())
-		}
-		return false
-	case <-tick:
-		return true
-	}
-}
-
 // page pushes one SubscribeToShardEvent.
 func (p *pusher) page(page shardPage) error {
-	head := append(p.payload[:0], `{"MillisBehindLatest":`...)
+	head := append(make([]byte, 0, 128), `{"MillisBehindLatest":`...)
 	head = strconv.AppendInt(head, page.behind, 10)
 	if !page.end {
 		head = append(head, `,"ContinuationSequenceNumber":"`...)
@@ -143,8 +134,7 @@ func (p *pusher) page(page shardPage) error {
 	}
 	p.next = page.next
 	p.out.spend(page.bytes)
-	p.payload = bytes.Join(page.json(head), nil)
-	return p.event("SubscribeToShardEvent", p.payload)
+	return p.event("SubscribeToShardEvent", bytes.Join(page.json(head), nil))
 }
 
 func (p *pusher) event(kind string, payload []byte) error {
