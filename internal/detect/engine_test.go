@@ -225,6 +225,25 @@ func TestFloodOfClients(t *testing.T) {
 	}
 }
 
+// TestForgottenValuesAreCounted gives one bucket more distinct values than there
+// is room for.
+func TestForgottenValuesAreCounted(t *testing.T) {
+	list := only("http-probing", func(s *scenario.Scenario) { s.Capacity, s.Leak = 100_000, time.Second })
+	e, reg := start(t, list, Config{Shards: 1, Memory: 256 << 10})
+	places := len(e.shards[0].values.sets) * ways
+	visits := make([]visit, 2*places)
+	for i := range visits {
+		visits[i].url = fmt.Sprintf("/x%dx", i)
+	}
+	e.Process(parse(t, visits...))
+	if got := counted(t, reg, "detect_evictions_total")["distinct"]; got < places*9/10 || got > places*11/10 {
+		t.Errorf("%d values forgotten of %d, with room for %d", got, len(visits), places)
+	}
+	if got := counted(t, reg, "detect_records_total")["poured"]; got != len(visits) {
+		t.Errorf("%d records poured, want %d: a value that was pushed out is no repetition", got, len(visits))
+	}
+}
+
 func TestBucketsAreCountedOutWhenTheyExpire(t *testing.T) {
 	e, reg := start(t, probing(), Config{Shards: 1, Memory: 1 << 20})
 	for i := range 100 {

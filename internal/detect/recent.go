@@ -38,9 +38,10 @@ func (r recent) set(hash uint64) *[ways]uint64 {
 
 // A distinct value is remembered as 24 bits of its hash, the birth number of its
 // bucket and, for the count of what was forgotten too early, when that bucket
-// expires: the low 16 bits of a Unix second.
+// expires: the low 16 bits of a Unix second, at most nine hours ahead.
 const (
 	untilBits    = 16
+	untilReach   = 1<<(untilBits-1) - 1 // seconds ahead that these bits can tell from the past
 	bornMask     = 1<<24 - 1
 	distinctMask = ^uint64(1<<untilBits - 1)
 )

@@ -165,9 +165,10 @@ func (s *shard) pour(e *event, hit scenario.Hit, r *cloudfront.Record) outcome {
 // remembers it.
 func (s *shard) repeated(e *event, hit scenario.Hit, b *bucket, l *limits, at int64) bool {
 	hash := distinctHash(e.hash, hit.Scenario, hit.Distinct)
-	value := distinctValue(hash, b.born, seconds(at+l.life))
+	now := seconds(at)
+	value := distinctValue(hash, b.born, min(seconds(at+l.life), now+untilReach))
 	known, out := s.values.add(hash, value, distinctMask)
-	if wanted(out, seconds(at)) {
+	if wanted(out, now) {
 		s.tally.forgotten++
 	}
 	return known

@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"pgregory.net/rapid"
 )
@@ -131,6 +132,9 @@ func TestVictim(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
+	if got := unsafe.Sizeof(bucket{}); got != 64 {
+		t.Errorf("a bucket takes %d bytes, want a cache line", got)
+	}
 	var m memory
 	defer m.free()
 	table, err := newTable(&m, 10*spread*setBytes+5)

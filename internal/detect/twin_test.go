@@ -223,15 +223,14 @@ func TestEngineDecidesLikeItsTwin(t *testing.T) {
 		last := rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Hour}).Draw(rt, "ban")
 		records := parse(rt, drawVisits(rt)...)
 
-		set := compile(rt, list)
-		want := &bans{last: last}
-		slow := newTwin(set, want)
-		slow.process(records)
-
 		got := &bans{last: last}
 		e, reg := start(t, list, Config{
 			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 64 << 20, Alert: got.alert, Banned: got.banned,
 		})
+		want := &bans{last: last}
+		slow := newTwin(e.set, want)
+		slow.process(records)
+
 		for left := records; len(left) > 0; {
 			n := rapid.IntRange(1, len(left)).Draw(rt, "cut")
 			e.Process(left[:n])
