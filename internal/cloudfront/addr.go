@@ -38,12 +38,9 @@ func parseIPv4(b []byte) (ip uint32, ok bool) {
 	dot2 := uint(bits.TrailingZeros(dots))
 	dots &= dots - 1
 	dot3 := uint(bits.TrailingZeros(dots))
-	dots &= dots - 1
-	if dots != 0 {
-		return 0, false
-	}
 	// The second number ends within the first 8 bytes, the third within 4 to 11. Where
-	// a dot is missing or misplaced, the lengths are out of range, whatever the words.
+	// a dot is missing or misplaced, a length is out of range, and where there is one
+	// too many, the fourth number has it: so the words do not matter then.
 	n1, ok1 := number(low<<((8-dot1)*8&63), dot1)
 	n2, ok2 := number(low<<((8-dot2)*8&63), dot2-dot1-1)
 	n3, ok3 := number((low>>32|high<<32)<<((12-dot3)*8&63), dot3-dot2-1)
@@ -101,7 +98,7 @@ func parseIPv6(b []byte) (high, low uint64, ok bool) {
 		}
 		if digits < len(b) && b[digits] == '.' {
 			v4, ok := parseIPv4(b)
-			if !ok || groups > 6 || gap < 0 && groups != 6 {
+			if !ok || groups > 6 {
 				return 0, 0, false
 			}
 			high, low = high<<32|low>>32, low<<32|uint64(v4)

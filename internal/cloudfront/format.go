@@ -9,7 +9,6 @@
 package cloudfront
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 )
@@ -67,18 +66,20 @@ func (f *Format) Parse(r *Record, line []byte) error {
 	if len(line) > MaxLine {
 		return RejectLength
 	}
-	tabs := bytes.Count(line, []byte{'\t'})
-	if tabs == len(f.fields) && line[len(line)-1] == '\t' {
+	n := len(f.fields)
+	columns, nul := r.stops.split(line)
+	if columns == n+1 && line[len(line)-1] == '\t' {
 		line = line[:len(line)-1]
-		tabs--
+		columns--
 	}
-	if tabs != len(f.fields)-1 {
+	switch {
+	case columns != n:
 		return RejectColumns
-	}
-	r.line = line
-	if !r.stops.split(line, len(f.fields)) {
+	case nul:
 		return RejectControl
 	}
+	r.line = line
+	r.stops[n] = int32(len(line))
 	var ok bool
 	if r.Time, ok = parseTime(r.column(f.time)); !ok {
 		return RejectTime

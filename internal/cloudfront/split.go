@@ -11,33 +11,33 @@ import (
 // column begins one byte behind a stop.
 type stops [NumFields + 1]int32
 
-// split finds the n-1 tabs of a line that is known to have exactly that many. It
-// reports false if the line holds a NUL.
-func (s *stops) split(line []byte, n int) bool {
+// split notes where the columns of line end and returns how many there are, but never
+// more than NumFields+2: no format takes as many. It also tells whether the line holds
+// a NUL.
+func (s *stops) split(line []byte) (columns int, nul bool) {
 	s[0] = -1
-	// Tabs and NULs are always among the suspects. So with as many suspects as
-	// tabs, each is a tab, and there is no NUL.
-	if s.suspects(line) != n-1 {
-		if bytes.IndexByte(line, 0) >= 0 {
-			return false
-		}
-		s.tabs(line)
+	tabs, only := s.suspects(line)
+	if !only {
+		tabs = s.tabs(line)
+		nul = bytes.IndexByte(line, 0) >= 0
 	}
-	s[n] = int32(len(line))
-	return true
+	return tabs + 1, nul
 }
 
-// tabs notes every tab of the line, one search a tab: the way for short lines and for
-// those with bytes that CloudFront escapes, which do not occur in great number.
-func (s *stops) tabs(line []byte) {
+// tabs notes and counts the tabs of line, one search a tab. It is the way for short lines,
+// and for those with raw bytes that CloudFront would have escaped: neither is met often.
+func (s *stops) tabs(line []byte) (n int) {
 	end := -1
-	for i := 1; ; i++ {
+	for {
 		length := bytes.IndexByte(line[end+1:], '\t')
 		if length < 0 {
-			return
+			return n
+		}
+		if n++; n == len(s) {
+			return n // too many columns for any format
 		}
 		end += 1 + length
-		s[i] = int32(end)
+		s[n] = int32(end)
 	}
 }
 
@@ -46,15 +46,17 @@ const (
 	highBits  = 0x80 * everyByte
 )
 
-// suspects notes where the line holds a byte that is not printable ASCII and returns
-// how many there are, or -1 if there are too many or the line is too short. No tab
-// and no NUL is missed, but some of the others may be: that is what makes it fast.
-func (s *stops) suspects(line []byte) int {
+// suspects notes and counts the bytes of line that are not printable ASCII, and tells
+// whether they are tabs and nothing else. No tab and no NUL is missed, though some of the
+// others may be: that is what makes it fast. It gives up on short lines and on too many
+// suspects, and then tells nothing.
+func (s *stops) suspects(line []byte) (n int, tabs bool) {
 	last := len(line) - 64
 	if last < 0 {
-		return -1
+		return 0, false
 	}
-	n := uint(1)
+	next := uint(1)
+	var other byte
 	for base := 0; base < len(line); base += 64 {
 		// The last block overlaps the one before; what both hold is shifted out.
 		at := min(base, last)
@@ -69,18 +71,21 @@ func (s *stops) suspects(line []byte) int {
 		m |= printable(b[48:])<<48 | printable(b[56:])<<56
 		m = ^m >> (uint(base-at) & 63)
 		for m != 0 {
-			if n >= uint(len(s)) {
-				return -1
+			if next >= uint(len(s)) {
+				return 0, false
 			}
-			s[n] = int32(base + bits.TrailingZeros64(m))
-			n++
+			suspect := base + bits.TrailingZeros64(m)
+			other |= line[suspect] ^ '\t'
+			s[next] = int32(suspect)
+			next++
 			m &= m - 1
 		}
 	}
-	return int(n) - 1
+	return int(next) - 1, other == 0
 }
 
-// printable tells in bit i whether byte i of the first eight is printable ASCII.
+// printable tells in bit i whether byte i of the first eight is printable ASCII, as far
+// as raise can tell.
 func printable(b []byte) uint64 { return gatherHighBits(raise(b)) }
 
 // raise adds 0x60 to each of the first eight bytes, which sets the high bit of those

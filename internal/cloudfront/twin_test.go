@@ -118,35 +118,35 @@ func checkTwin(t interface{ Fatalf(string, ...any) }, f *Format, line []byte) {
 	want, wantErr := parseTwin(f.fields, text)
 	err := f.Parse(&r, line)
 	if string(line) != text {
-		t.Fatalf("Parse(%q) changed the line", text)
+		t.Fatalf("Parse(%.600q) changed the line", text)
 	}
 	if err != wantErr {
-		t.Fatalf("Parse(%q) = %v, want %v", text, err, wantErr)
+		t.Fatalf("Parse(%.600q) = %v, want %v", text, err, wantErr)
 	}
 	if err != nil {
 		for f := range Field(NumFields) {
 			if raw := r.Raw(f); raw != nil {
-				t.Fatalf("Raw(%v) = %q after Parse(%q) = %v", f, raw, text, err)
+				t.Fatalf("Raw(%v) = %q after Parse(%.600q) = %v", f, raw, text, err)
 			}
 		}
 		return
 	}
 	if r.Time != want.time || r.Addr != want.addr || r.Status != want.status || r.Client() != want.client() {
-		t.Fatalf("Parse(%q) = %v %v %v %v, want %v %v %v %v", text,
+		t.Fatalf("Parse(%.600q) = %v %v %v %v, want %v %v %v %v", text,
 			r.Time, r.Addr, r.Status, r.Client(), want.time, want.addr, want.status, want.client())
 	}
 	if string(r.Path()) != want.path() || string(r.Query()) != want.query() {
-		t.Fatalf("Parse(%q): path %q, query %q, want %q, %q", text, r.Path(), r.Query(), want.path(), want.query())
+		t.Fatalf("Parse(%.600q): path %q, query %q, want %q, %q", text, r.Path(), r.Query(), want.path(), want.query())
 	}
 	var all [][]byte
 	for f := range Field(NumFields) {
 		raw, found := want.raw(f)
 		got := r.Raw(f)
 		if string(got) != raw || (got != nil) != found {
-			t.Fatalf("Parse(%q): Raw(%v) = %q, want %q, %v", text, f, got, raw, found)
+			t.Fatalf("Parse(%.600q): Raw(%v) = %q, want %q, %v", text, f, got, raw, found)
 		}
 		if cap(got) != len(got) {
-			t.Fatalf("Parse(%q): Raw(%v) can be appended to", text, f)
+			t.Fatalf("Parse(%.600q): Raw(%v) can be appended to", text, f)
 		}
 		all = append(all, got)
 	}
@@ -158,7 +158,7 @@ func checkTwin(t interface{ Fatalf(string, ...any) }, f *Format, line []byte) {
 	}
 	for _, b := range all {
 		if len(bytes.Trim(b, "~")) != 0 {
-			t.Fatalf("Parse(%q): %q does not lie within the line", text, b)
+			t.Fatalf("Parse(%.600q): %q does not lie within the line", text, b)
 		}
 	}
 }
