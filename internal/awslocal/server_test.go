@@ -3,6 +3,8 @@ package awslocal
 import (
 	"context"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -68,6 +70,9 @@ func TestServerRefuses(t *testing.T) {
 			}
 			if got := w.Header().Get("Content-Type"); got != "application/x-amz-json-1.0" {
 				t.Errorf("answer in %q, asked in JSON 1.0", got)
+			}
+			if sum := fmt.Sprint(crc32.ChecksumIEEE(w.Body.Bytes())); w.Header().Get("X-Amz-Crc32") != sum {
+				t.Errorf("checksum %s, want %s", w.Header().Get("X-Amz-Crc32"), sum)
 			}
 			if w.Header().Get("X-Amzn-Requestid") == "" {
 				t.Error("no request id")

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"maps"
 	"net/http"
+	"strconv"
 )
 
 // apiError is an AWS error on its way to the client.
@@ -67,8 +69,15 @@ func writeJSON(w http.ResponseWriter, out any) {
 	if err != nil {
 		panic("BUG: answer is not JSON: " + err.Error())
 	}
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(b) // the client may be gone; there is nobody left to tell
+	respond(w, http.StatusOK, b)
+}
+
+// respond answers with a body and its checksum, as DynamoDB does: the SDK's client
+// for it takes a missing one for a damaged answer.
+func respond(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone; there is nobody left to tell
 }
 
 // writeError answers with err, which is an *apiError or becomes a 500.
@@ -87,8 +96,7 @@ func writeError(w http.ResponseWriter, err error) {
 		panic("BUG: error is not JSON: " + err.Error())
 	}
 	w.Header().Set("X-Amzn-Errortype", e.code)
-	w.WriteHeader(e.status)
-	_, _ = w.Write(b)
+	respond(w, e.status, b)
 }
 
 // reply answers with err, or with out if there is none. A nil out is "{}".
