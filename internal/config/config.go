@@ -114,7 +114,7 @@ func (c *Config) settings() []setting {
 		{"WEIR_BAN_HISTORY", "720h", duration(&c.Ban.History, hour, 10*365*24*hour), "how long decisions are kept after their end"},
 
 		{"WEIR_WAF_SCOPE", "CLOUDFRONT", choice(&c.WAF.Scope, "CLOUDFRONT", "REGIONAL"), "scope of the web ACL and its IP sets"},
-		{"WEIR_WAF_SETS", "weir-", words(&c.WAF.Sets, "a name prefix, or a list of ARNs separated by commas", "list"), "IP sets that bans are written to"},
+		{"WEIR_WAF_SETS", "weir-block-", words(&c.WAF.Sets, "a name prefix, or a list of ARNs separated by commas", "list"), "IP sets that bans are written to"},
 		{"WEIR_WAF_WRITES_PER_SECOND", "0.5", rate(&c.WAF.WritesPerSecond, 0.01, 1), "UpdateIPSet calls; AWS allows one a second, for all writers in the account and region together"},
 		{"WEIR_WAF_EXPIRY_GRACE", "30s", duration(&c.WAF.ExpiryGrace, 0, hour), "how long an ended ban may stay in an IP set, so that one write removes many"},
 		{"WEIR_WAF_DRIFT", "1m", duration(&c.WAF.Drift, 10*time.Second, hour), "time between two looks for what others have written to the IP sets"},

@@ -1,0 +1,185 @@
+// Command weir reads the requests that CloudFront serves from a Kinesis stream,
+// finds the clients that attack and bans them in AWS WAF.
+//
+// Every command is a function of a context, the world it may see (arguments,
+// environment, streams) and nothing else; only main knows the process.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+)
+
+// Exit codes of every command.
+const (
+	exitOK     = 0
+	exitFailed = 1  // it ran and did not succeed
+	exitUsage  = 2  // the command line is wrong
+	exitConfig = 78 // the settings are wrong (EX_CONFIG of sysexits.h); nothing was started
+)
+
+// world is what a command may see of the process.
+type world struct {
+	args    []string // after the command's name
+	environ []string
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+type command struct {
+	name, args, summary string
+	run                 func(context.Context, *world) error
+}
+
+var commands = []command{
+	{"run", "", "run the service", runService},
+	{"demo", "", "see it work: stand-ins, made traffic and the service in one process", runDemo},
+	{"replay", "FILE|- ...", "run log files through detection, without AWS", runReplay},
+	{"bootstrap", "", "make the lease table, the IP sets, the rule group and the web ACL rule", runBootstrap},
+	{"config", "", "print every setting and where it came from", runConfig},
+	{"local", "", "run stand-ins for Kinesis, DynamoDB and WAF on a port", runLocal},
+	{"version", "", "print the version", runVersion},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(ctx, &world{
+		args: os.Args[1:], environ: os.Environ(),
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+	}))
+}
+
+// run does what the arguments say and returns the exit code.
+func run(ctx context.Context, w *world) int {
+	if len(w.args) == 0 {
+		usage(w.stderr)
+		return exitUsage
+	}
+	name := w.args[0]
+	if name == "help" || name == "-h" || name == "-help" || name == "--help" {
+		usage(w.stdout)
+		return exitOK
+	}
+	for _, c := range commands {
+		if c.name == name {
+			w.args = w.args[1:]
+			return report(w, name, c.run(ctx, w))
+		}
+	}
+	fmt.Fprintf(w.stderr, "weir: no command %q; `weir help` lists them\n", name)
+	return exitUsage
+}
+
+// report says what went wrong and gives the exit code for it.
+func report(w *world, name string, err error) int {
+	var coded *codedError
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.As(err, &coded):
+		if coded.err != nil {
+			for line := range strings.SplitSeq(coded.err.Error(), "\n") {
+				fmt.Fprintf(w.stderr, "weir %s: %s\n", name, line)
+			}
+		}
+		return coded.code
+	default:
+		fmt.Fprintf(w.stderr, "weir %s: %v\n", name, err)
+		return exitFailed
+	}
+}
+
+// codedError is an error with an exit code of its own; without an err it was
+// told already.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *codedError) Unwrap() error { return e.err }
+
+func usageError(format string, args ...any) error {
+	return &codedError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// newFlags is the flag set of one command. A mistake in it is told by flag
+// itself, with the command's usage.
+func newFlags(w *world, name, args, about string) *flag.FlagSet {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(w.stderr)
+	fs.Usage = func() {
+		fmt.Fprintf(fs.Output(), "usage: weir %s\n\n%s\n\n", strings.TrimSpace(name+" [flags] "+args), about)
+		fs.PrintDefaults()
+	}
+	return fs
+}
+
+// parseFlags parses the command's arguments; -help goes to standard output.
+func parseFlags(fs *flag.FlagSet, w *world) error {
+	for _, a := range w.args {
+		if a == "-h" || a == "-help" || a == "--help" {
+			fs.SetOutput(w.stdout)
+		}
+	}
+	err := fs.Parse(w.args)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		return &codedError{exitUsage, nil}
+	}
+	return err
+}
+
+// noArguments refuses what is left after the flags.
+func noArguments(fs *flag.FlagSet) error {
+	if fs.NArg() > 0 {
+		return usageError("unexpected argument %q", fs.Arg(0))
+	}
+	return nil
+}
+
+func usage(out io.Writer) {
+	fmt.Fprint(out, "Weir bans attackers in AWS WAF by what CloudFront's logs show, as it happens.\n\nusage: weir COMMAND [flags]\n\n")
+	tw := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, c := range commands {
+		fmt.Fprintf(tw, "  %s\t%s\n", strings.TrimSpace(c.name+" "+c.args), c.summary)
+	}
+	tw.Flush()
+	fmt.Fprint(out, "\n`weir COMMAND -help` shows a command's flags. Every flag that is a setting is also a variable: -kinesis-stream is WEIR_KINESIS_STREAM.\n")
+}
+
+func runVersion(_ context.Context, w *world) error {
+	fmt.Fprintln(w.stdout, "weir", version())
+	return nil
+}
+
+// version is what the Go command recorded when it built the binary.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && v == "(devel)" {
+			v = s.Value
+		}
+	}
+	return v + " " + info.GoVersion
+}

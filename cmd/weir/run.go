@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"weir/internal/config"
+)
+
+// runService is `weir run`.
+func runService(ctx context.Context, w *world) error {
+	fs := newFlags(w, "run", "", "Runs the service until it gets SIGTERM.")
+	loader := config.Register(fs)
+	loader.Require("WEIR_KINESIS_STREAM")
+	if err := parseFlags(fs, w); err != nil {
+		return err
+	}
+	if err := noArguments(fs); err != nil {
+		return err
+	}
+	cfg, err := loadSettings(loader, w)
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(cfg, w.stderr)
+	if err != nil {
+		return err
+	}
+	cloud, err := loadAWS(ctx, log)
+	if err != nil {
+		return &codedError{exitConfig, err}
+	}
+	s, err := newService(ctx, cfg, cloud, log, observer{})
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// newRegistry is what /metrics shows, with the Go runtime and the process.
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector())
+	return r
+}
+
+// newLatency measures what users feel: from a record's arrival in the stream to
+// its client's address in an IP set. A package of the house sees only its part.
+func newLatency(reg prometheus.Registerer) prometheus.Histogram {
+	h := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "arrival_to_ip_set_seconds",
+		Help:    "From the arrival of the record that overflowed a bucket in the stream to its client in an IP set.",
+		Buckets: []float64{.1, .25, .5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300},
+	})
+	reg.MustRegister(h)
+	return h
+}
+
+// printSettings is what `weir config` shows.
+func printSettings(out io.Writer, cfg *config.Config) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "SETTING\tVALUE\tFROM")
+	for _, v := range cfg.Values() {
+		value := v.Value
+		if value == "" {
+			value = "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", v.Name, value, v.Origin)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/wafv2"
+	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"weir/internal/api"
+	"weir/internal/awshttp"
+	"weir/internal/ban"
+	"weir/internal/cloudfront"
+	"weir/internal/config"
+	"weir/internal/detect"
+	"weir/internal/pipeline"
+	"weir/internal/source/kinesis"
+	"weir/internal/waf"
+)
+
+// observer is told what happens in a service, on the goroutine it happens on.
+type observer struct {
+	alert    func(detect.Alert, *ban.Decision)
+	enforced func(d ban.Decision, at time.Time) // the decision's prefix is in an IP set since at
+}
+
+// service is the whole house, built from the far end to the near one, so that
+// nothing runs before what it feeds.
+type service struct {
+	cfg      *config.Config
+	log      *zap.Logger
+	observe  observer
+	store    *ban.Store
+	writer   *waf.Writer
+	engine   *detect.Engine
+	flow     *pipeline.Pipeline
+	source   *kinesis.Source
+	http     *http.Server
+	listener net.Listener
+	reading  atomic.Bool // the source runs
+	registry *prometheus.Registry
+	latency  prometheus.Histogram
+}
+
+// newService builds the service. It reads the store and listens, but takes no
+// record and writes no IP set before run.
+func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *zap.Logger, observe observer) (_ *service, err error) {
+	registry := newRegistry()
+	reg := prometheus.WrapRegistererWithPrefix("weir_", registry)
+	s := &service{cfg: cfg, log: log, observe: observe, registry: registry, latency: newLatency(reg)}
+
+	fields, err := cloudfront.ParseFields(cfg.Log.Fields)
+	if err != nil {
+		return nil, err
+	}
+	format, err := cloudfront.NewFormat(fields)
+	if err != nil {
+		return nil, err
+	}
+	set, err := compileScenarios(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.store, err = ban.Open(ctx, ban.Config{
+		Path: cfg.Ban.File, Allowlist: cfg.Ban.Allowlist, Duration: cfg.Ban.Duration,
+		Action: ban.Action(cfg.Ban.Action), Retention: cfg.Ban.History,
+		OnAlert: s.alerted, Logger: log.Named("ban"), Registerer: reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.store.Close()
+		}
+	}()
+	s.writer, err = waf.New(waf.Config{
+		Client: wafv2.NewFromConfig(cloud, func(o *wafv2.Options) { o.HTTPClient = awshttp.New(o.HTTPClient) }),
+		Scope:  waftypes.Scope(cfg.WAF.Scope), Sets: cfg.WAF.Sets,
+		WritesPerSecond: cfg.WAF.WritesPerSecond, Grace: cfg.WAF.ExpiryGrace, DriftPeriod: cfg.WAF.Drift,
+		Wanted: s.wanted, Changed: s.store.Changed(), Allowed: s.store.AllowedAny,
+		Orphans: s.adopt, Accepted: s.accepted, Removed: s.lifted,
+		Logger: log.Named("waf"), Registerer: reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.source, err = kinesis.New(kinesis.Config{
+		AWS: cloud, Stream: cfg.Kinesis.Stream, LeaseTable: cfg.Kinesis.LeaseTable, Worker: cfg.Kinesis.Worker,
+		Start: cfg.Kinesis.Start.Back, Oldest: cfg.Kinesis.Start.Oldest,
+		Poll: cfg.Kinesis.Poll, MaxRecords: cfg.Kinesis.MaxRecords, Fanout: cfg.Kinesis.Fanout,
+		Failover: cfg.Kinesis.Failover, StopGrace: cfg.StopTimeout / 2,
+		Logger: log.Named("kinesis"), Registerer: reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.http, s.listener, err = s.newHTTP(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Last of what can fail: its shards run from here on.
+	s.engine, err = detect.New(set, detect.Config{
+		Shards: cfg.Detect.Shards, Memory: cfg.State.Memory,
+		Alert: s.store.Alert, Banned: s.store.Banned, Registerer: reg,
+	})
+	if err != nil {
+		s.listener.Close()
+		return nil, err
+	}
+	s.flow = pipeline.New(pipeline.Config{
+		Format: format, Engine: s.engine, Allowed: s.store.Allowed, Commit: s.store.Commit,
+		Logger: log.Named("pipeline"), Registerer: reg,
+	})
+	return s, nil
+}
+
+func (s *service) newHTTP(ctx context.Context) (*http.Server, net.Listener, error) {
+	handler, err := api.New(api.Config{
+		Listen: s.cfg.API.Listen, Token: s.cfg.API.Token, Store: s.store, Gatherer: s.registry, Ready: s.notReady, Logger: s.log.Named("api"),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", s.cfg.API.Listen)
+	if err != nil {
+		return nil, nil, fmt.Errorf("listen for the API (WEIR_API_LISTEN): %w", err)
+	}
+	return api.NewServer(handler, s.log.Named("api")), ln, nil
+}
+
+// run serves until ctx ends and then stops along the way of a record: the
+// source first, so that nothing is in flight; then the engine; then the IP sets
+// get a last write; the store is closed last. The sets stay as they are.
+func (s *service) run(ctx context.Context) error {
+	stopped := context.WithoutCancel(ctx)
+	housekeeping, stopHousekeeping := context.WithCancel(stopped)
+	writing, stopWriting := context.WithCancel(stopped)
+	defer stopHousekeeping()
+	defer stopWriting()
+
+	var wg sync.WaitGroup
+	var storeErr, writeErr, httpErr error
+	wg.Go(func() { storeErr = s.store.Run(housekeeping) })
+	wg.Go(func() { writeErr = s.writer.Run(writing) })
+	wg.Go(func() { httpErr = s.http.Serve(s.listener) })
+
+	s.log.Info("started", zap.String("version", version()), zap.String("stream", s.cfg.Kinesis.Stream),
+		zap.Stringer("api", s.listener.Addr()))
+	s.reading.Store(true)
+	readErr := s.source.Run(ctx, s.flow.Handle)
+	s.reading.Store(false)
+
+	deadline, cancel := context.WithTimeout(stopped, s.cfg.StopTimeout/3)
+	defer cancel()
+	s.engine.Close()
+	stopWriting()
+	shutdownErr := s.http.Shutdown(deadline)
+	stopHousekeeping()
+	wg.Wait()
+	flushErr := s.writer.Flush(deadline)
+	closeErr := s.store.Close()
+	if errors.Is(httpErr, http.ErrServerClosed) {
+		httpErr = nil
+	}
+	if flushErr != nil {
+		// Not a failure of the stop: the next start writes what was left.
+		s.log.Warn("some bans are not in an IP set yet", zap.Error(flushErr))
+	}
+	err := errors.Join(readErr, storeErr, writeErr, httpErr, shutdownErr, closeErr)
+	s.log.Info("stopped", zap.Error(err))
+	return err
+}
+
+// notReady says everything that keeps the service from doing its work.
+func (s *service) notReady() []string {
+	var why []string
+	switch st := s.source.Status(); {
+	case !s.reading.Load():
+		why = append(why, "stream: not being read")
+	case st.Err != nil:
+		why = append(why, "stream: "+st.Err.Error())
+	case st.Looked.IsZero():
+		why = append(why, "stream: its shards have not been listed yet")
+	case st.Unowned > 0:
+		why = append(why, fmt.Sprintf("stream: %d shards are read by nobody", st.Unowned))
+	}
+	if err := s.writer.Ready(); err != nil {
+		why = append(why, "IP sets: "+err.Error())
+	}
+	return why
+}
+
+// wanted gives the writer everything in force.
+func (s *service) wanted(now time.Time) iter.Seq[waf.Entry] {
+	return func(yield func(waf.Entry) bool) {
+		for d := range s.store.InForce(now) {
+			if !yield(waf.Entry{Prefix: d.Prefix, Action: string(d.Action), Until: d.Until, Created: d.Created}) {
+				return
+			}
+		}
+	}
+}
+
+// adopt keeps, for a while, the bans that the IP sets held at start and the
+// store does not know.
+func (s *service) adopt(ctx context.Context, held []netip.Prefix) error {
+	if len(held) > 0 {
+		s.log.Info("bans adopted from the IP sets", zap.Int("prefixes", len(held)), zap.Duration("for", s.cfg.Ban.Adopt))
+	}
+	return s.store.Adopt(ctx, held, time.Now().Add(s.cfg.Ban.Adopt))
+}
+
+// lifted takes it for an unban when a person removed an address from an IP set.
+func (s *service) lifted(prefixes []netip.Prefix, _ time.Time) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	for _, p := range prefixes {
+		if _, err := s.store.Remove(ctx, p); err != nil {
+			s.log.Error("unban what was removed from an IP set by hand", zap.Stringer("prefix", p), zap.Error(err))
+			return
+		}
+	}
+	s.log.Info("unbanned: removed from an IP set by hand", zap.Int("prefixes", len(prefixes)))
+}
+
+// accepted notes how long the way from the stream to the IP set was.
+func (s *service) accepted(prefixes []netip.Prefix, at time.Time) {
+	for _, p := range prefixes {
+		for _, d := range s.store.Covering(p, at) {
+			if d.Prefix != p {
+				continue
+			}
+			if !d.Arrived.IsZero() {
+				s.latency.Observe(at.Sub(d.Arrived).Seconds())
+			}
+			if s.observe.enforced != nil {
+				s.observe.enforced(d, at)
+			}
+		}
+	}
+}
+
+func (s *service) alerted(a detect.Alert, d *ban.Decision) {
+	if s.observe.alert != nil {
+		s.observe.alert(a, d)
+	}
+	if d != nil {
+		s.log.Info("ban", zap.Stringer("prefix", d.Prefix), zap.String("scenario", d.Scenario), zap.Time("until", d.Until), zap.String("id", d.ID))
+	}
+}
