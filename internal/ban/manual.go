@@ -166,7 +166,16 @@ func (s *Store) remove(ctx context.Context, prefix netip.Prefix, which func(*Dec
 	if err := s.write(ctx, b); err != nil {
 		return 0, err
 	}
+	s.lift(prefix, now, which)
+	s.notify()
+	s.log.Info("unbanned by hand", zap.String("prefix", FormatPrefix(prefix)), zap.Int("decisions", len(b.end)))
+	return len(b.end), nil
+}
+
+// lift does in memory what an unban of prefix at now means.
+func (s *Store) lift(prefix netip.Prefix, now time.Time, which func(*Decision) bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.unbans.Insert(prefix, millis(now))
 	for _, e := range s.index.get(prefix) {
 		// An alert may have slipped in while the storage was being written to.
@@ -176,10 +185,6 @@ func (s *Store) remove(ctx context.Context, prefix netip.Prefix, which func(*Dec
 			s.end(e, now)
 		}
 	}
-	s.mu.Unlock()
-	s.notify()
-	s.log.Info("unbanned by hand", zap.String("prefix", FormatPrefix(prefix)), zap.Int("decisions", len(b.end)))
-	return len(b.end), nil
 }
 
 // end makes e end at now. mu is held.
