@@ -123,6 +123,7 @@ func newDemo(ctx context.Context, w *world, cfg *config.Config, opt demoOptions)
 		// would put its lines out of order by minutes of its own time.
 		shards, account.Kinesis.Unlimited = max(1, int32(opt.rate/logRate)), true
 	}
+	account.Kinesis.Retention = 5 * time.Minute // a day of it would not fit into memory
 	d.server = awslocal.New(account)
 	cloud := standInAWS(d.server)
 	err := errors.Join(makeStream(ctx, cloud, demoStream, shards), makeWebACL(ctx, cloud, demoWebACL))
