@@ -20,7 +20,8 @@ const (
 	maxIdleDealers = 64
 )
 
-// An event is a record that matched, as it crosses to the shard of its key.
+// An event is a record that matched or was refused, as it crosses to the shard of
+// its key.
 type event struct {
 	key     key
 	hash    uint64 // of the key
@@ -93,7 +94,9 @@ func (d *dealer) deal(records []cloudfront.Record) {
 	for i := range records {
 		r := &records[i]
 		d.hits = d.matcher.Match(r, d.hits[:0])
-		if len(d.hits) == 0 {
+		// What was refused goes on to the shard even if it matched nothing: only
+		// there is it known whether a ban refused it.
+		if len(d.hits) == 0 && r.Status < 400 {
 			unmatched++
 			continue
 		}
@@ -118,7 +121,7 @@ func (d *dealer) deal(records []cloudfront.Record) {
 	for d.away > 0 {
 		d.await()
 	}
-	e.metrics.unmatched.Add(float64(unmatched))
+	e.metrics.records[outcomeUnmatched].Add(float64(unmatched))
 }
 
 // request is what a duplicate is known by. The key is part of it, so that one

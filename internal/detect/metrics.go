@@ -12,14 +12,14 @@ const (
 	outcomeLate                     // older than the life of every bucket
 	outcomeBlocked                  // its client was banned at its time
 	outcomeDuplicate                // its request id was seen before
+	outcomeUnmatched                // by every scenario
 	outcomes
 )
 
-var outcomeNames = [outcomes]string{"poured", "repeated", "late", "blocked", "duplicate"}
+var outcomeNames = [outcomes]string{"poured", "repeated", "late", "blocked", "duplicate", "unmatched"}
 
 type metrics struct {
 	records   [outcomes]prometheus.Counter
-	unmatched prometheus.Counter
 	pours     []prometheus.Counter // by scenario
 	alerts    []prometheus.Counter // by scenario
 	buckets   prometheus.Gauge
@@ -45,7 +45,6 @@ func newMetrics(reg prometheus.Registerer, scenarios []string) *metrics {
 		Help: "State that gave way for want of memory while it was still needed: a bucket, or a distinct value that a bucket had counted.",
 	}, []string{"kind"})
 	m := &metrics{
-		unmatched: records.WithLabelValues("unmatched"),
 		buckets: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "detect_buckets",
 			Help: "Buckets that have not expired.",

@@ -113,7 +113,7 @@ func (s *shard) touch(events []event, hits []scenario.Hit, first uint32) {
 	s.touched = read
 }
 
-// pourEvent pours one record into the bucket of each scenario that it hit.
+// pourEvent pours one record into the bucket of each scenario that it hit, if any.
 func (s *shard) pourEvent(e *event, hits []scenario.Hit, r *cloudfront.Record) outcome {
 	if e.request != 0 {
 		if known, _ := s.requests.add(e.request, e.request, ^uint64(0)); known {
@@ -122,6 +122,9 @@ func (s *shard) pourEvent(e *event, hits []scenario.Hit, r *cloudfront.Record) o
 	}
 	if s.banned != nil && s.banned(e.key.prefix(), e.at) {
 		return outcomeBlocked
+	}
+	if len(hits) == 0 {
+		return outcomeUnmatched
 	}
 	best := outcomeLate
 	for _, hit := range hits {

@@ -57,7 +57,7 @@ func (w *twin) process(records []cloudfront.Record) {
 
 func (w *twin) record(r *cloudfront.Record) string {
 	hits := w.matcher.Match(r, nil)
-	if len(hits) == 0 {
+	if len(hits) == 0 && r.Status < 400 {
 		return "unmatched"
 	}
 	id := string(r.Raw(cloudfront.FieldXEdgeRequestID)) + r.Client().String()
@@ -67,6 +67,9 @@ func (w *twin) record(r *cloudfront.Record) string {
 	w.requests[id] = true
 	if w.banned(r.Client(), r.Time) {
 		return "blocked"
+	}
+	if len(hits) == 0 {
+		return "unmatched"
 	}
 	outcome := "late"
 	for _, hit := range hits {
