@@ -3,6 +3,7 @@ package awslocal
 import (
 	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -16,6 +17,16 @@ type Call struct {
 	Status   int       // HTTP status the client got; 0 when its connection was cut
 	Code     string    // AWS error code; "" when it succeeded or its connection was cut
 	Fault    FaultKind // what the fault script did to it; "" = nothing
+}
+
+// changesWhatThereIs tells whether a stream, table or set came or went by c:
+// what is worth a line in a log, unlike the calls that use them.
+func (c Call) changesWhatThereIs() bool {
+	if c.Status != http.StatusOK || c.Action == "DeleteItem" {
+		return false
+	}
+	return strings.HasPrefix(c.Action, "Create") || strings.HasPrefix(c.Action, "Delete") ||
+		c.Action == "SplitShard" || c.Action == "MergeShards"
 }
 
 // CallKey is what calls are counted by.

@@ -21,8 +21,8 @@ type DynamoDBConfig struct {
 }
 
 // dynamo is the DynamoDB stand-in: tables of items without secondary indexes,
-// streams or transactions. Reads are always consistent, which is all that a
-// client may learn from it: that none of its reads needs to be.
+// streams or transactions. All reads are consistent, so it cannot show that a
+// client forgot to ask for one.
 type dynamo struct {
 	cfg Config
 

@@ -176,6 +176,7 @@ func (s *dynamoSuite) updates(t *testing.T) {
 		{"SET s = n, n = s", func(it attributes) { it["s"], it["n"] = it["n"], it["s"] }},
 		{"SET n = n + :1", func(it attributes) { it["n"] = num("13.5") }},
 		{"SET n = n - :20", func(it attributes) { it["n"] = num("-7.5") }},
+		{"SET n = (n + :1)", func(it attributes) { it["n"] = num("13.5") }},
 		{"SET n = :big + :1", func(it attributes) { it["n"] = num("101") }},
 		{"SET n = if_not_exists(absent, :5) + :1", func(it attributes) { it["n"] = num("6") }},
 		{"SET s = if_not_exists(s, :x), x1 = if_not_exists(x1, :x)", func(it attributes) { it["x1"] = str("x") }},
@@ -224,7 +225,7 @@ func (s *dynamoSuite) badUpdates(t *testing.T) {
 		"", "SET", "SET s", "SET s =", "SET = :s", "SET s = :s,", "s = :s", "SET s := :s", "SET s = :s SET n = :n", "SET s = :s, REMOVE n", "REMOVE", "REMOVE s s", "REMOVE s = :s", "ADD n", "ADD n :s", "ADD n = :1", "ADD m :m", "DELETE ss :s", "DELETE ss", "DELETE n :1",
 		"SET name = :s", "SET #undefined = :s", "SET s = :undefined", "SET s = :s, s = :x", "SET m = :m, m.#k = :s", "REMOVE m.#k SET m = :m", "SET l[0] = :s, l[0].#k = :s", "SET m.#k = :s, m[0] = :s",
 		"SET ShardID = :s", "REMOVE ShardID", "ADD #id :1",
-		"SET n = n + :s", "SET n = n + s", "SET n = n + absent", "SET n = absent", "SET n = n + :1 + :2", "SET n = n * :2", "SET l = list_append(l, :s)", "SET l = list_append(l, s)", "SET l = list_append(l)", "SET s = if_not_exists(:s, s)", "SET s = size(l)", "SET s = nofunction(l)", "SET s = IF_NOT_EXISTS(s, :s)",
+		"SET n = n + :s", "SET n = n + s", "SET n = n + absent", "SET n = absent", "SET n = n + :1 + :2", "SET n = (n + :1) + :2", "SET n = (n) + (:1)", "SET n = n * :2", "SET l = list_append(l, :s)", "SET l = list_append(l, s)", "SET l = list_append(l)", "SET s = if_not_exists(:s, s)", "SET s = size(l)", "SET s = nofunction(l)", "SET s = IF_NOT_EXISTS(s, :s)",
 		"SET m.absent.er = :s", "SET s.#k = :s", "SET l.#k = :s", "SET m[0] = :s", "SET nope.#k = :s", "REMOVE nope.#k", "ADD s :1", "ADD ss :ns", "DELETE ss :ns", "DELETE s :sa",
 	} {
 		t.Run(u, func(t *testing.T) {

@@ -61,7 +61,7 @@ type (
 	tableDescription struct {
 		TableName                 string
 		TableArn                  string
-		TableId                   string //nolint:staticcheck // the wire's spelling
+		TableId                   string
 		TableStatus               string
 		CreationDateTime          float64 // Unix seconds
 		AttributeDefinitions      []attributeDefinition

@@ -3,6 +3,7 @@ package awslocal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // faulty makes a server with a script and one lease in its table.
@@ -328,5 +331,30 @@ func TestOnCall(t *testing.T) {
 	}
 	if !slices.Equal(calls, want) || !slices.Equal(s.Calls(), want) {
 		t.Errorf("calls %+v", calls)
+	}
+}
+
+// The log tells what comes and goes, and not what is done with it.
+func TestLog(t *testing.T) {
+	core, logged := observer.New(zap.InfoLevel)
+	s := New(Config{Logger: zap.New(core)})
+	client, table := newDynamoClient(s), aws.String("leases")
+	_, err := client.CreateTable(t.Context(), leaseTable(*table))
+	wantCode(t, err, "")
+	_, err = client.CreateTable(t.Context(), leaseTable(*table))
+	wantCode(t, err, "ResourceInUseException")
+	_, err = client.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: table, Item: attributes{"ShardID": str("a")}})
+	wantCode(t, err, "")
+	_, err = client.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: table, Key: attributes{"ShardID": str("a")}})
+	wantCode(t, err, "")
+	_, err = client.DeleteTable(t.Context(), &dynamodb.DeleteTableInput{TableName: table})
+	wantCode(t, err, "")
+	var got []string
+	for _, entry := range logged.All() {
+		fields := entry.ContextMap()
+		got = append(got, fmt.Sprintln(fields["service"], fields["action"], fields["resource"]))
+	}
+	if want := []string{"dynamodb CreateTable leases\n", "dynamodb DeleteTable leases\n"}; !slices.Equal(got, want) {
+		t.Errorf("logged %q, want %q", got, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,7 +65,7 @@ func response(r *http.Request, status int, header http.Header, body io.ReadClose
 		status = http.StatusOK // as net/http has it for a handler that wrote nothing
 	}
 	return &http.Response{
-		Status: http.StatusText(status), StatusCode: status,
+		Status: strconv.Itoa(status) + " " + http.StatusText(status), StatusCode: status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: header, Body: body, ContentLength: length, Request: r,
 	}

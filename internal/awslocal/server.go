@@ -23,7 +23,7 @@ type Config struct {
 
 	Faults *Faults     // nil = none; one script serves one Server
 	OnCall func(Call)  // called after every call, on the call's goroutine; nil = none
-	Logger *zap.Logger // nil = silent
+	Logger *zap.Logger // told what is created and deleted; nil = silent
 }
 
 func (c Config) withDefaults() Config {
@@ -110,23 +110,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := &exchange{ResponseWriter: w, call: Call{Service: rt.name, Action: action, At: s.cfg.Now()}}
 	// Deferred, since a cut connection leaves by a panic and is a call, too.
-	defer func() {
-		s.calls.add(x.call)
-		if s.cfg.OnCall != nil {
-			s.cfg.OnCall(x.call)
-		}
-	}()
+	defer func() { s.note(x.call) }()
 	s.faults.serve(x, r, rt, action, body)
 }
 
-// firstError returns the first error that is not nil.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
+// note tells of a call whoever wants to know.
+func (s *Server) note(c Call) {
+	s.calls.add(c)
+	if c.changesWhatThereIs() {
+		s.cfg.Logger.Info("changed", zap.String("service", c.Service), zap.String("action", c.Action), zap.String("resource", c.Resource))
 	}
-	return nil
+	if s.cfg.OnCall != nil {
+		s.cfg.OnCall(c)
+	}
 }
 
 // find tells service and action from the target header.

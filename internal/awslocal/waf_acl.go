@@ -30,7 +30,7 @@ type (
 	}
 	wafWebACL struct {
 		webACLMembers
-		Name, Id, ARN            string //nolint:staticcheck // the wire's spelling
+		Name, Id, ARN            string
 		Capacity                 int
 		LabelNamespace           string
 		ManagedByFirewallManager bool

@@ -3,6 +3,7 @@ package awslocal
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -126,12 +127,58 @@ func (s *wafSuite) wholeACL(t *testing.T) {
 	_, err = s.DeleteRuleGroup(ctx, &wafv2.DeleteRuleGroupInput{Name: group.Name, Scope: scope, Id: group.Id, LockToken: group.LockToken})
 	wantCode(t, err, "WAFAssociatedItemException")
 
-	bad := fullACL(s.run+"bad", group.ARN, set.ARN)
-	bad.Rules[0].Statement.RuleGroupReferenceStatement.RuleActionOverrides[0].Name = aws.String("nosuchrule")
-	_, err = s.CreateWebACL(ctx, bad)
-	wantCode(t, err, "WAFInvalidParameterException")
 	_, err = s.DeleteWebACL(ctx, &wafv2.DeleteWebACLInput{Name: in.Name, Scope: scope, Id: created.Summary.Id, LockToken: out.LockToken})
 	wantCode(t, err, "WAFOptimisticLockException")
 	_, err = s.DeleteWebACL(ctx, &wafv2.DeleteWebACLInput{Name: in.Name, Scope: scope, Id: created.Summary.Id, LockToken: updated.NextLockToken})
+	wantCode(t, err, "")
+}
+
+func (s *wafSuite) badACLs(t *testing.T) {
+	set := s.set(t, "of-bad-acls", "192.0.2.1/32")
+	group, err := s.group(t, "of-bad-acls", 5000, blockRule("block", 0, inSet(set.ARN)))
+	wantCode(t, err, "")
+	regional, err := s.CreateIPSet(t.Context(), &wafv2.CreateIPSetInput{Name: aws.String(s.run + "regional"), Scope: types.ScopeRegional, IPAddressVersion: "IPV4", Addresses: []string{}})
+	wantCode(t, err, "")
+	reference := func(in *wafv2.CreateWebACLInput) *types.RuleGroupReferenceStatement {
+		return in.Rules[0].Statement.RuleGroupReferenceStatement
+	}
+	for name, tt := range map[string]struct {
+		code  string
+		spoil func(in *wafv2.CreateWebACLInput)
+	}{
+		"no default action":     {"WAFInvalidParameterException", func(in *wafv2.CreateWebACLInput) { in.DefaultAction = &types.DefaultAction{} }},
+		"two default actions":   {"WAFInvalidParameterException", func(in *wafv2.CreateWebACLInput) { in.DefaultAction.Block = &types.BlockAction{} }},
+		"a metric with a space": {"ValidationException", func(in *wafv2.CreateWebACLInput) { in.VisibilityConfig = visibility("a b") }},
+		"an override of nothing": {"WAFInvalidParameterException", func(in *wafv2.CreateWebACLInput) {
+			reference(in).RuleActionOverrides[0].Name = aws.String("nosuchrule")
+		}},
+		"an exclusion of nothing": {"WAFInvalidParameterException", func(in *wafv2.CreateWebACLInput) {
+			reference(in).ExcludedRules = []types.ExcludedRule{{Name: aws.String("nosuchrule")}}
+		}},
+		"an override that is none": {"WAFInvalidParameterException", func(in *wafv2.CreateWebACLInput) { in.Rules[0].OverrideAction = &types.OverrideAction{} }},
+		"an overruling action that is none": {"WAFInvalidParameterException", func(in *wafv2.CreateWebACLInput) {
+			reference(in).RuleActionOverrides[0].ActionToUse = &types.RuleAction{}
+		}},
+		"a group that is none": {"WAFNonexistentItemException", func(in *wafv2.CreateWebACLInput) { reference(in).ARN = aws.String(*group.ARN + "0") }},
+		"another scope's set":  {"WAFNonexistentItemException", func(in *wafv2.CreateWebACLInput) { in.Rules[1] = blockRule("r", 4, inSet(regional.Summary.ARN)) }},
+		"too much":             {"WAFLimitsExceededException", func(*wafv2.CreateWebACLInput) {}},
+		"too long a body": {"WAFLimitsExceededException", func(in *wafv2.CreateWebACLInput) {
+			*in.CustomResponseBodies["sorry"].Content = strings.Repeat("x", 5000)
+		}},
+		"a group in a scope": {"WAFInvalidParameterException", func(in *wafv2.CreateWebACLInput) {
+			in.Rules[1].Statement.RateBasedStatement.ScopeDownStatement = in.Rules[0].Statement
+		}},
+		"an unknown wire scope": {"ValidationException", func(in *wafv2.CreateWebACLInput) { in.Scope = "GLOBAL" }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := fullACL(s.run+"bad", group.ARN, set.ARN)
+			tt.spoil(in)
+			_, err := s.CreateWebACL(t.Context(), in)
+			wantCode(t, err, tt.code)
+		})
+	}
+	_, err = s.GetWebACL(t.Context(), &wafv2.GetWebACLInput{ARN: aws.String(*set.ARN)})
+	wantCode(t, err, "WAFNonexistentItemException")
+	_, err = s.DeleteIPSet(t.Context(), &wafv2.DeleteIPSetInput{Name: regional.Summary.Name, Scope: types.ScopeRegional, Id: regional.Summary.Id, LockToken: regional.Summary.LockToken})
 	wantCode(t, err, "")
 }

@@ -50,6 +50,7 @@ func testWAF(t *testing.T, client *wafv2.Client) {
 	t.Run("capacity", s.capacity)
 	t.Run("senseless rules", s.badRules)
 	t.Run("a web ACL keeps every member", s.wholeACL)
+	t.Run("senseless web ACLs", s.badACLs)
 	t.Run("tags", s.tags)
 }
 
@@ -402,6 +403,14 @@ func (s *wafSuite) tags(t *testing.T) {
 	if len(got) != 2 || got["a"] != "3" || got["b"] != "2" {
 		t.Errorf("tags %v", got)
 	}
+	var many []types.Tag
+	for i := range 51 {
+		many = append(many, tag(fmt.Sprint(i), ""))
+	}
+	_, err = s.TagResource(t.Context(), &wafv2.TagResourceInput{ResourceARN: set.ARN, Tags: many})
+	wantCode(t, err, "WAFTagOperationException")
+	_, err = s.TagResource(t.Context(), &wafv2.TagResourceInput{ResourceARN: set.ARN, Tags: []types.Tag{tag("long", strings.Repeat("x", 257))}})
+	wantCode(t, err, "ValidationException")
 	_, err = s.TagResource(t.Context(), &wafv2.TagResourceInput{ResourceARN: aws.String(*set.ARN + "0"), Tags: []types.Tag{tag("a", "1")}})
 	wantCode(t, err, "WAFNonexistentItemException")
 }

@@ -27,7 +27,7 @@ type (
 	}
 	wafRuleGroup struct {
 		ruleGroupMembers
-		Name, Id, ARN  string //nolint:staticcheck // the wire's spelling
+		Name, Id, ARN  string
 		Capacity       int
 		LabelNamespace string
 	}

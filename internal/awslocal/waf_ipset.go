@@ -110,7 +110,7 @@ type (
 		Addresses   *[]string
 	}
 	wafIPSet struct {
-		Name, Id, ARN    string //nolint:staticcheck // the wire's spelling
+		Name, Id, ARN    string
 		Description      string `json:",omitempty"`
 		IPAddressVersion string
 		Addresses        []string

@@ -113,7 +113,7 @@ func (w *WAF) create(r *wafResource, s wafState) (any, error) {
 
 // identity is how a request names a resource: all three must be right.
 type identity struct {
-	Name, Scope, Id string //nolint:staticcheck // the wire's spelling
+	Name, Scope, Id string
 }
 
 // lockedIdentity names a resource to be changed.
@@ -168,7 +168,7 @@ func (w *WAF) remove(c wafCall, kind wafKind, in *lockedIdentity) (any, error) {
 
 // wafSummary is what Create and List tell of a resource.
 type wafSummary struct {
-	Name, Id, ARN, LockToken string //nolint:staticcheck // the wire's spelling
+	Name, Id, ARN, LockToken string
 	Description              string `json:",omitempty"`
 }
 

@@ -39,6 +39,16 @@ func (e *apiError) with(member string, value any) *apiError {
 	return e
 }
 
+// firstError returns the first error that is not nil.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // serialization is AWS's answer to a body that is not the action's shape.
 func serialization(err error) *apiError {
 	e := fail(http.StatusBadRequest, "SerializationException", "%v", err)

@@ -98,7 +98,13 @@ func (p *parser) section(u *Update, name string) {
 }
 
 // assigned reads the right side of SET: an operand, or the sum or difference of two.
+// Parentheses may go around the whole of it only.
 func (p *parser) assigned() operand {
+	if p.accept("(") {
+		out := p.assigned()
+		p.expect(")")
+		return out
+	}
 	left := p.updateOperand()
 	switch {
 	case p.accept("+"):
@@ -115,11 +121,6 @@ func (p *parser) assigned() operand {
 }
 
 func (p *parser) updateOperand() (out operand) {
-	if p.accept("(") {
-		out = p.assigned()
-		p.expect(")")
-		return out
-	}
 	if p.peek(0).kind == tokenParam {
 		return p.param()
 	}
