@@ -22,6 +22,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weir/internal/ban"
 	"weir/internal/cloudfront"
 	"weir/internal/detect"
@@ -199,7 +201,7 @@ func whole(lines [][]byte, format *cloudfront.Format, shards int) error {
 		return err
 	}
 	defer store.Close()
-	engine, err := detect.New(set, detect.Config{Shards: shards, Memory: 256 << 20, Alert: store.Alert, Banned: store.Banned})
+	engine, err := detect.New(set, detect.Config{Shards: shards, Memory: 256 << 20, Alert: store.Alert, Banned: store.Banned, Registerer: prometheus.NewRegistry()})
 	if err != nil {
 		return err
 	}

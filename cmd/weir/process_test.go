@@ -261,8 +261,8 @@ func (w *town) enforced() map[string]bool {
 }
 
 // eventually asks again and again, within patience.
-func (w *town) eventually(what string, ok func() bool) {
-	w.t.Helper()
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
@@ -270,7 +270,7 @@ func (w *town) eventually(what string, ok func() bool) {
 			return
 		}
 	}
-	w.t.Fatalf("never: %s", what)
+	t.Fatalf("never: %s", what)
 }
 
 // A service that is killed in the middle loses no ban that it showed and no
@@ -301,10 +301,10 @@ func TestKillAndRestart(t *testing.T) {
 		}
 		return len(shown)
 	}
-	w.eventually("the first wave is banned", func() bool { return look() >= 200 })
+	eventually(t, "the first wave is banned", func() bool { return look() >= 200 })
 	// Killed with one wave just read and another on its way.
 	wave(1)
-	w.eventually("a ban of the second wave", func() bool { return look() > 200 })
+	eventually(t, "a ban of the second wave", func() bool { return look() > 200 })
 	wave(2)
 	look()
 	first.kill()
@@ -322,7 +322,7 @@ func TestKillAndRestart(t *testing.T) {
 			t.Fatalf("%s was shown as banned before the kill and is not after it", c)
 		}
 	}
-	w.eventually("every client of every wave is in an IP set", func() bool {
+	eventually(t, "every client of every wave is in an IP set", func() bool {
 		held := w.enforced()
 		for c := range before {
 			if !held[c] {

@@ -195,7 +195,10 @@ func (s *service) notReady() []string {
 	case st.Looked.IsZero():
 		why = append(why, "stream: its shards have not been listed yet")
 	case st.Unowned > 0:
-		why = append(why, fmt.Sprintf("stream: %d shards are read by nobody", st.Unowned))
+		why = append(why, fmt.Sprintf("stream: %d of its shards read by nobody", st.Unowned))
+	}
+	if err := s.store.Ready(); err != nil {
+		why = append(why, "decisions: "+err.Error())
 	}
 	if err := s.writer.Ready(); err != nil {
 		why = append(why, "IP sets: "+err.Error())
@@ -217,9 +220,6 @@ func (s *service) wanted(now time.Time) iter.Seq[waf.Entry] {
 // adopt keeps, for a while, the bans that the IP sets held at start and the
 // store does not know.
 func (s *service) adopt(ctx context.Context, held []netip.Prefix) error {
-	if len(held) > 0 {
-		s.log.Info("bans adopted from the IP sets", zap.Int("prefixes", len(held)), zap.Duration("for", s.cfg.Ban.Adopt))
-	}
 	return s.store.Adopt(ctx, held, time.Now().Add(s.cfg.Ban.Adopt))
 }
 

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"go.uber.org/zap"
+
+	"weir/internal/awslocal"
+	"weir/internal/ban"
+	"weir/internal/config"
+)
+
+// rights are the actions that deploy/task-role.json allows.
+func rights(t *testing.T) map[string]bool {
+	t.Helper()
+	raw, err := os.ReadFile("../../deploy/task-role.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var policy struct {
+		Statement []struct {
+			Sid    string
+			Action any // a string, or a list of them
+		}
+	}
+	if err := json.Unmarshal(raw, &policy); err != nil {
+		t.Fatal(err)
+	}
+	allowed := map[string]bool{}
+	for _, s := range policy.Statement {
+		switch a := s.Action.(type) {
+		case string:
+			allowed[a] = true
+		case []any:
+			for _, one := range a {
+				allowed[fmt.Sprint(one)] = true
+			}
+		}
+	}
+	return allowed
+}
+
+// The service makes do with the rights that the README tells people to give it.
+func TestServiceStaysWithinItsRights(t *testing.T) {
+	allowed := rights(t)
+	for name, fanout := range map[string]string{"polling": "", "fan-out": "weir"} {
+		t.Run(name, func(t *testing.T) {
+			var mu sync.Mutex
+			recording := false
+			called := map[string]bool{}
+			server := awslocal.New(awslocal.Config{OnCall: func(c awslocal.Call) {
+				mu.Lock()
+				defer mu.Unlock()
+				if recording {
+					called[strings.ToLower(c.Service)+":"+c.Action] = true
+				}
+			}})
+			cloud := standInAWS(server)
+			cfg := testSettings(t)
+			cfg.Kinesis.Fanout = fanout
+			if err := makeStream(t.Context(), cloud, cfg.Kinesis.Stream, 1); err != nil {
+				t.Fatal(err)
+			}
+			if err := makeWebACL(t.Context(), cloud, demoWebACL); err != nil {
+				t.Fatal(err)
+			}
+			if err := bootstrapDemo(t.Context(), cloud, cfg); err != nil {
+				t.Fatal(err)
+			}
+			_, err := kinesis.NewFromConfig(cloud).PutRecords(t.Context(), &kinesis.PutRecordsInput{
+				StreamName: &cfg.Kinesis.Stream,
+				Records:    []types.PutRecordsRequestEntry{{Data: exploit("45.9.1.1"), PartitionKey: aws.String("x")}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			mu.Lock()
+			recording = true
+			mu.Unlock()
+
+			enforced := make(chan struct{})
+			s, err := newService(t.Context(), cfg, cloud, zap.NewNop(), observer{enforced: func(ban.Decision, time.Time) { close(enforced) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- s.run(ctx) }()
+			select {
+			case <-enforced:
+			case <-time.After(patience):
+				t.Error("the ban never reached an IP set")
+			}
+			eventually(t, "the service says that it is ready", func() bool { return len(s.notReady()) == 0 })
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, action := range slices.Sorted(maps.Keys(called)) {
+				if !allowed[action] {
+					t.Errorf("%s is called, and deploy/task-role.json does not allow it", action)
+				}
+			}
+			if !called["wafv2:UpdateIPSet"] || !called["kinesis:ListShards"] {
+				t.Errorf("calls were not recorded: %v", called)
+			}
+		})
+	}
+}
+
+// testSettings are those of a service that leaves nothing behind.
+func testSettings(t *testing.T) *config.Config {
+	t.Helper()
+	fs := newFlags(&world{stderr: os.Stderr}, "test", "", "")
+	loader := config.Register(fs)
+	if err := fs.Parse(nil); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := loader.Load([]string{
+		"WEIR_KINESIS_STREAM=log", "WEIR_KINESIS_START=oldest", "WEIR_API_LISTEN=127.0.0.1:0", "WEIR_WAF_WRITES_PER_SECOND=1",
+		"WEIR_BAN_FILE=" + t.TempDir() + "/weir.db", "WEIR_STATE_MEMORY=64MiB",
+		"WEIR_LOG_FIELDS=timestamp,c-ip,sc-status,cs-method,cs-host,cs-uri-stem,x-edge-request-id,cs-protocol-version,cs-user-agent",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
