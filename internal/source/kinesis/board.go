@@ -10,7 +10,6 @@ import (
 )
 
 const (
-	boardEvery  = time.Second            // how often stream and table are looked at
 	boardGap    = 100 * time.Millisecond // the least time between two looks
 	callTimeout = 5 * time.Second        // of one call that lists
 	goneAfter   = time.Minute            // how long a shard is not listed before it counts as gone
@@ -67,7 +66,7 @@ func (b *board) wait() error {
 		if b.stop.Err() != nil {
 			return fmt.Errorf("wait for a shard: %w", context.Cause(b.stop))
 		}
-		if time.Since(b.tried) < boardEvery && b.anyTakeable() {
+		if time.Since(b.tried) < b.terms.look() && b.anyTakeable() {
 			return nil
 		}
 		b.sleep()
@@ -79,7 +78,7 @@ func (b *board) wait() error {
 
 // sleep waits until it is time to look again.
 func (b *board) sleep() {
-	t := time.NewTimer(time.Until(b.tried.Add(boardEvery)))
+	t := time.NewTimer(time.Until(b.tried.Add(b.terms.look())))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -129,7 +128,7 @@ func (b *board) refresh() error {
 // observe notes which rows have changed since the look before.
 func (b *board) observe(now time.Time) {
 	// What happened in a gap is not known: nobody's silence counts across it.
-	blind := now.Sub(b.lastLook) > b.terms.failover/2
+	blind := now.Sub(b.lastLook) > b.terms.blind()
 	seen := make(map[string]sighting, len(b.rows))
 	for id, r := range b.rows {
 		s, ok := b.seen[id]

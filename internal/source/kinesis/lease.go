@@ -40,7 +40,7 @@ type lease struct {
 	ask      chan struct{}      // one slot: write now
 	quit     context.CancelFunc // ends keep
 	kept     chan struct{}      // closed when keep has ended
-	lost     bool               // owned by keep; read once kept is closed
+	lost     bool               // another has it, or may have; owned by keep, by release once kept is closed
 	revision int64              // owned by keep; by release once kept is closed
 
 	mu         sync.Mutex
@@ -52,18 +52,21 @@ type lease struct {
 	answer     chan struct{} // closed and replaced when a write has ended
 }
 
-// terms are the times that leases go by. All follow from the failover time: in
-// it, a worker that holds a lease has several tries to renew it.
+// terms are the times that leases go by. They follow from the failover time: in
+// it, who holds a lease has several tries to renew it, and who waits for one
+// looks at it several times.
 type terms struct {
 	failover time.Duration // after which others take a lease that was not renewed
 	grace    time.Duration // Config.LeaseGrace
 }
 
-func (t terms) tick() time.Duration    { return t.failover / 10 } // checkpoints are at most that old
+func (t terms) tick() time.Duration    { return min(time.Second, t.failover/10) } // checkpoints are hardly older
+func (t terms) look() time.Duration    { return t.tick() }                        // how often a board looks
+func (t terms) blind() time.Duration   { return t.failover / 2 }                  // a gap between looks that counts
 func (t terms) renew() time.Duration   { return t.failover / 4 }
-func (t terms) timeout() time.Duration { return t.failover * 3 / 10 } // of one write
-func (t terms) valid() time.Duration   { return t.failover * 9 / 10 } // how long a holder relies on a write
-func (t terms) trust() time.Duration   { return t.failover * 3 / 4 }  // how long silence counts as an outage
+func (t terms) timeout() time.Duration { return min(3*time.Second, t.failover*3/10) } // of one write
+func (t terms) valid() time.Duration   { return t.failover * 9 / 10 }                 // how long a holder relies on a write
+func (t terms) trust() time.Duration   { return t.failover * 3 / 4 }                  // how long silence counts as an outage
 
 // hold starts to keep a lease that was taken by a write begun at the given
 // time, which left the row like that. handled is how far this process knows the
@@ -253,7 +256,10 @@ func (l *lease) release() error {
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, errRefused) || !sleep(ctx, backoff(n, time.Second)):
+		case errors.Is(err, errRefused):
+			l.lost = true
+			return nil
+		case !sleep(ctx, backoff(n, time.Second)):
 			return fmt.Errorf("give back the lease: %w", err)
 		}
 	}
@@ -272,10 +278,10 @@ var endings = []string{"finished", "stopped", "claimed", "yielded", "taken", "ex
 func (l *lease) end() ending {
 	cause := context.Cause(l.taking)
 	switch {
-	case errors.Is(cause, errTaken):
-		return ending{"taken", true}
 	case errors.Is(cause, errExpired):
 		return ending{"expired", true}
+	case l.lost:
+		return ending{"taken", true}
 	case l.progress() == shardEnd:
 		return ending{"finished", false}
 	case errors.Is(cause, errClaimed):

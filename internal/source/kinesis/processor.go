@@ -79,7 +79,10 @@ func (p *processor) Shutdown(in *kcl.ShutdownInput) {
 // process handles a batch until that succeeds. It tells whether it did.
 func (p *processor) process(records []types.Record) bool {
 	size := p.fill(records)
-	defer p.shard.stats.retrying.Store(false)
+	defer func() {
+		p.shard.stats.retrying.Store(false)
+		clear(p.lines) // a shard that is idle holds on to nothing
+	}()
 	for fails := 0; ; fails++ {
 		if p.shard.lease.confirm() != nil {
 			return false
@@ -106,7 +109,6 @@ func (p *processor) process(records []types.Record) bool {
 }
 
 func (p *processor) fill(records []types.Record) (size int) {
-	clear(p.lines) // lets go of the batch before
 	p.lines, p.arrived = p.lines[:0], p.arrived[:0]
 	for i := range records {
 		p.lines = append(p.lines, records[i].Data)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,26 @@ func TestPace(t *testing.T) {
 	})
 }
 
+// What reading and handling cost is spread over all reads: none waits for long.
+func TestPaceIsEven(t *testing.T) {
+	for _, cost := range []time.Duration{0, 10, 50, 150} {
+		cost *= time.Millisecond
+		r := &reader{pace: minPoll}
+		now, want := time.Unix(0, 0), max(minPoll, (window+cost)/callsInWindow)
+		for i := range 30 {
+			before := r.begun
+			if at := r.entered(now); at.After(now) {
+				now = at
+			}
+			r.begun = now
+			if gap := now.Sub(before); i > callsInWindow && gap > want+time.Millisecond {
+				t.Errorf("at a cost of %v read %d waited %v, want %v", cost, i, gap, want)
+			}
+			now = now.Add(cost)
+		}
+	}
+}
+
 // A backlog is read at the rate that a shard allows, without being refused.
 func TestCatchUp(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
@@ -68,10 +89,10 @@ func TestCatchUp(t *testing.T) {
 			w.must(err)
 			time.Sleep(time.Second)
 		}
-		n := 0
-		r := w.run(func(_ context.Context, lines [][]byte, _ []time.Time) error { n += len(lines); return nil },
+		var n atomic.Int64
+		r := w.run(func(_ context.Context, lines [][]byte, _ []time.Time) error { n.Add(int64(len(lines))); return nil },
 			func(c *Config) { c.Oldest = true })
-		took := w.until("backlog", time.Minute, func() bool { return n == 180 })
+		took := w.until("backlog", time.Minute, func() bool { return n.Load() == 180 })
 		r.stop()
 		if rate := 180 * 100 << 10 / took.Seconds() / (1 << 20); rate < 1.8 {
 			t.Errorf("the backlog was read at %.1f MB/s", rate)

@@ -77,8 +77,8 @@ var errLate = errors.New("the stop grace is over")
 // Run reads the stream and calls handle until ctx ends. It returns once every
 // call has returned, the checkpoints are written and the leases given back, and
 // nil then. An error says that the source cannot start (there is no such stream
-// or table, and what to do about it) or that something was still in flight when
-// the time to stop was over; such work can write no checkpoint any more.
+// or table, and what to do about it) or that handle, though its context has
+// ended, had not returned when the time to stop was over.
 //
 // While AWS does not answer Run waits for it, from the start.
 func (s *Source) Run(ctx context.Context, handle Handle) error {

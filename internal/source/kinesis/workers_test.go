@@ -3,6 +3,8 @@ package kinesis
 import (
 	"testing"
 	"time"
+
+	"weir/internal/awslocal"
 )
 
 func shared(c *Config) { c.Share = true }
@@ -82,6 +84,32 @@ func TestClaimOfTheDead(t *testing.T) {
 		w.untilAll(time.Second)
 		a.stop()
 		w.wantAll(false)
+	})
+}
+
+// The shortest failover time: renewals, looks and takeovers keep up with it.
+func TestShortFailover(t *testing.T) {
+	inWorld(t, 4, func(t *testing.T, w *world) {
+		defer w.watch()()
+		short := func(c *Config) { c.Failover = minFailover }
+		w.faults.Add(awslocal.Fault{Do: awslocal.FaultDelay, Delay: 20 * time.Millisecond})
+		first := w.run(w.note, short)
+		time.Sleep(2 * time.Second)
+		next := w.run(w.note, short)
+		w.trickle(10, 100*time.Millisecond, 20*time.Second)
+		if n := w.gained(first); n != 4 || first.holds() != 4 {
+			t.Errorf("leases were taken %d times and %d are held, want 4", n, first.holds())
+		}
+		died := time.Now()
+		first.kill()
+		w.until("4 shards", time.Minute, func() bool { return next.holds() == 4 })
+		if took := time.Since(died); took > 5500*time.Millisecond { // 5 s of it are the dead one's
+			t.Errorf("taken over after %v", took)
+		}
+		w.trickle(10, 100*time.Millisecond, 2*time.Second)
+		w.untilAll(time.Second)
+		next.stop()
+		w.wantAll(true)
 	})
 }
 
