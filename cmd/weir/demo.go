@@ -124,6 +124,7 @@ func newDemo(ctx context.Context, w *world, cfg *config.Config, opt demoOptions)
 		shards, account.Kinesis.Unlimited = max(1, int32(opt.rate/logRate)), true
 	}
 	account.Kinesis.Retention = 5 * time.Minute // a day of it would not fit into memory
+	account.WAF.Enforce = true                  // AWS's own limits: a write too many would fail
 	d.server = awslocal.New(account)
 	cloud := standInAWS(d.server)
 	err := errors.Join(makeStream(ctx, cloud, demoStream, shards), makeWebACL(ctx, cloud, demoWebACL))
