@@ -47,11 +47,10 @@ func classify(err error) outcome {
 	if err == nil {
 		return accepted
 	}
-	var api smithy.APIError
-	if !errors.As(err, &api) {
+	code := codeOf(err)
+	if code == "" {
 		return ambiguous
 	}
-	code := api.ErrorCode()
 	if _, ok := retry.DefaultThrottleErrorCodes[code]; ok {
 		return throttled
 	}
@@ -76,7 +75,17 @@ func classify(err error) outcome {
 	return refused
 }
 
-// options are those of every call: no retries, since the plan retries at its own
+// codeOf is the code of AWS's answer; "" = there was none. AWS answers with more
+// codes than the SDK has types for.
+func codeOf(err error) string {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return ""
+	}
+	return api.ErrorCode()
+}
+
+// callOptions are those of every call: no retries, since the plan retries at its own
 // pace, and the one region that knows about CLOUDFRONT scope.
 func callOptions(scope types.Scope) func(*wafv2.Options) {
 	return func(o *wafv2.Options) {

@@ -142,6 +142,16 @@ func (f *fakeWAF) begin(ctx context.Context, call string) (fault, error) {
 		how = f.fault(call)
 	}
 	f.mu.Unlock()
+	if call != "UpdateIPSet" { // a read has no effect before or after which to fail
+		switch how {
+		case failAfter:
+			how = failBefore
+		case lostAfter, landsLate:
+			how = lostBefore
+		case crashAfter:
+			how = crashBefore
+		}
+	}
 	select {
 	case <-time.After(wait):
 	case <-ctx.Done():
@@ -182,8 +192,7 @@ func (f *fakeWAF) end(ctx context.Context, how fault) error {
 }
 
 func (f *fakeWAF) ListIPSets(ctx context.Context, in *wafv2.ListIPSetsInput, _ ...func(*wafv2.Options)) (*wafv2.ListIPSetsOutput, error) {
-	how, err := f.begin(ctx, "ListIPSets")
-	if err != nil {
+	if _, err := f.begin(ctx, "ListIPSets"); err != nil {
 		return nil, err
 	}
 	f.mu.Lock()
@@ -203,7 +212,7 @@ func (f *fakeWAF) ListIPSets(ctx context.Context, in *wafv2.ListIPSetsInput, _ .
 			break
 		}
 	}
-	return out, f.end(ctx, how)
+	return out, nil
 }
 
 // view is a set as a read sees it, which may be a little while ago.
@@ -228,8 +237,7 @@ func (f *fakeWAF) named(name, id *string) (*fakeSet, error) {
 }
 
 func (f *fakeWAF) GetIPSet(ctx context.Context, in *wafv2.GetIPSetInput, _ ...func(*wafv2.Options)) (*wafv2.GetIPSetOutput, error) {
-	how, err := f.begin(ctx, "GetIPSet")
-	if err != nil {
+	if _, err := f.begin(ctx, "GetIPSet"); err != nil {
 		return nil, err
 	}
 	f.mu.Lock()
@@ -251,7 +259,7 @@ func (f *fakeWAF) GetIPSet(ctx context.Context, in *wafv2.GetIPSetInput, _ ...fu
 			Name: aws.String(s.name), Id: aws.String(s.id), ARN: aws.String(s.arn), Addresses: list,
 			IPAddressVersion: s.version, Description: aws.String(st.desc),
 		},
-	}, f.end(ctx, how)
+	}, nil
 }
 
 // spell writes a prefix as AWS does: IPv6 in full.

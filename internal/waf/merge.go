@@ -47,7 +47,7 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 	}
 	s.token, s.desc, s.readAt = r.token, r.desc, now
 	s.adopted, s.known, s.missing, s.refused = true, true, false, false
-	s.staleRead, s.failures = 0, 0
+	s.staleRead, s.failures, s.err = 0, 0, nil
 	p.reading = trouble{}
 	p.dirty = true
 	p.hurry = p.hurry || now.Sub(s.contested) < contestedFor // it may have been read for a write
@@ -87,6 +87,9 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 	ev := examine(r.desc, r.held, r.opaque)
 	s.gen = max(s.gen, ev.d.gen)
 	s.opaque = r.opaque
+	if s.unsigned = 0; !ev.weir || ev.added.IsValid() {
+		s.unsigned = ms
+	}
 	var m merged
 	p.readings++
 	copies := s.copies

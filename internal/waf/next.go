@@ -124,7 +124,7 @@ func (p *plan) nextWrite(now time.Time) (step, bool) {
 		return step{do: doGet, set: s}, p.reads.free(now)
 	}
 	w := p.compose(s, now)
-	if len(w.adds) == 0 && s.leaving == 0 { // what was pending ended just now
+	if len(w.adds) == 0 && s.leaving == 0 && s.unsigned == 0 { // what was pending ended just now
 		p.dirty = true
 		return step{}, false
 	}
@@ -258,8 +258,7 @@ func (p *plan) discover(seen map[string]summary) {
 
 // unlisted takes the error of a list: it starts over later.
 func (p *plan) unlisted(now time.Time, how outcome, err error) {
-	p.reading.note(now, how, err)
-	p.listing = listing{at: now.Add(backoff(p.reading.count)), done: p.listing.done}
+	p.listing = listing{at: now.Add(p.readFailed(now, how, err)), done: p.listing.done}
 }
 
 // notGot takes the error of a GetIPSet.
@@ -268,7 +267,20 @@ func (p *plan) notGot(s *set, now time.Time, how outcome, err error) {
 		p.absent(s, now)
 		return
 	}
-	p.reading.note(now, how, err)
 	s.failures++
-	s.readAfter = now.Add(backoff(s.failures))
+	s.err = err
+	s.readAfter = now.Add(p.readFailed(now, how, err))
+}
+
+// readFailed notes a failure and says when to read again. While nothing can be
+// read, all reads together are no more frequent than writes: often enough to
+// notice soon that AWS is back. Without rights there is no hurry.
+func (p *plan) readFailed(now time.Time, how outcome, err error) time.Duration {
+	p.reading.note(now, how, err)
+	wait := min(backoff(p.reading.count), max(time.Second, p.writes.every))
+	if how == denied {
+		wait = backoff(p.reading.denied)
+	}
+	p.reads.hold(now.Add(wait))
+	return wait
 }

@@ -52,11 +52,14 @@ func (p *plan) pick(now time.Time) *set {
 //  2. for pending bans the set with the oldest expiry, among those that have room
 //     for all of them; without any expiry the emptiest;
 //  3. where none has room for all, the one with most room;
-//  4. with no ban pending, the set with the oldest expiry past its grace.
+//  4. with no ban pending, the set with the oldest expiry past its grace;
+//  5. a set that people changed, so that its description proves again what is
+//     ours: a restart would otherwise have to take bans for theirs.
 func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 	ms := now.UnixMilli()
 	turns := time.Duration(len(pl.sets)*int(families)) * p.writes.interval(now)
-	var urgent, riding, lapsed *set
+	var urgent, riding, lapsed, unsigned *set
+	over := ms - p.grace.Milliseconds()
 	var since int64 // of the most urgent
 	for _, s := range pl.sets {
 		if !p.usable(s, now) {
@@ -75,6 +78,9 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		if s.lapsed != 0 && (lapsed == nil || s.lapsed < lapsed.lapsed) {
 			lapsed = s
 		}
+		if s.unsigned != 0 && s.own > 0 && s.unsigned <= over {
+			unsigned = s
+		}
 	}
 	switch {
 	case urgent != nil && riding != nil:
@@ -83,8 +89,12 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		return urgent, since
 	case riding != nil:
 		return riding, pl.oldest
-	case lapsed != nil && !p.drain && lapsed.lapsed+p.grace.Milliseconds() <= ms:
+	case p.drain:
+		return nil, 0
+	case lapsed != nil && lapsed.lapsed <= over:
 		return lapsed, lapsed.lapsed + p.grace.Milliseconds()
+	case unsigned != nil:
+		return unsigned, unsigned.unsigned + p.grace.Milliseconds()
 	}
 	return nil, 0
 }
@@ -207,7 +217,7 @@ func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
 	s.supersede(s.token)
 	s.token, s.desc, s.gen = token, w.text, w.desc.gen
 	s.tried = nil // what came with the old token can land no more
-	s.written, s.conflicts, s.refused = now, 0, false
+	s.written, s.conflicts, s.refused, s.unsigned = now, 0, false, 0
 	if token == "" {
 		s.known, s.readAfter = false, now
 	}

@@ -12,7 +12,7 @@ const (
 	readsPerSecond = 4                // of List and Get together; AWS takes 5 of each
 	lookEvery      = 15 * time.Second // heals a lost wake-up
 	lookGap        = 50 * time.Millisecond
-	lookIdle       = time.Second // between looks while no write could follow
+	lookIdle       = 5 * time.Second // between looks while no write could follow
 	trustRead      = 500 * time.Millisecond
 	contestedFor   = time.Minute
 )
@@ -194,7 +194,7 @@ func (p *plan) sum(pl *pool, now time.Time) {
 }
 
 func (p *plan) sumSet(s *set, now int64) {
-	s.hands, s.leaving, s.urgent, s.lapsed = len(s.opaque), 0, 0, 0
+	s.own, s.hands, s.leaving, s.urgent, s.lapsed = 0, len(s.opaque), 0, 0, 0
 	for _, keep := range s.copies {
 		if keep {
 			s.hands++
@@ -210,10 +210,12 @@ func (p *plan) sumSet(s *set, now int64) {
 			s.hands++
 			continue
 		case p.wanted(e):
+			s.own++
 			p.due = earliest(p.due, e.until+grace)
 			continue
 		case e.orphan:
 			if !p.allowed(e.prefix) {
+				s.own++
 				continue
 			}
 			e.orphan, e.gone = false, now
@@ -229,6 +231,9 @@ func (p *plan) sumSet(s *set, now int64) {
 		if over := e.until + grace; over > now {
 			p.due = earliest(p.due, over)
 		}
+	}
+	if over := s.unsigned + grace; s.unsigned != 0 && s.own > 0 && over > now {
+		p.due = earliest(p.due, over)
 	}
 }
 

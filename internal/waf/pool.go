@@ -35,12 +35,12 @@ type set struct {
 	missing       bool // AWS says it does not exist
 
 	token     string
-	refused   bool     // AWS did not take token: read before the next write
-	past      []string // the latest tokens that token came after
-	desc      string   // description as last read or written
-	gen       uint64   // writes, as counted in desc
-	members   []*entry // whose home this is
-	copies    map[netip.Prefix]bool
+	refused   bool                  // AWS did not take token: read before the next write
+	past      []string              // the latest tokens that token came after
+	desc      string                // description as last read or written
+	gen       uint64                // writes, as counted in desc
+	members   []*entry              // whose home this is
+	copies    map[netip.Prefix]bool // held, but another set is the home. true: people put it in both, keep it; false: a duplicate of ours, drop it
 	opaque    []string              // held entries that cannot be read; written back as they are
 	tried     map[netip.Prefix]bool // adds that may have landed, or may yet
 	readAt    time.Time
@@ -49,18 +49,19 @@ type set struct {
 	contested time.Time // latest conflict
 	written   time.Time // latest accepted write
 	failures  int       // of reading, in a row
+	err       error     // the latest of them
 	conflicts int       // in a row
 	staleRead int       // in a row
 
+	unsigned int64 // since when desc does not prove what the set holds, Unix ms; 0 = it does
+
 	// Summed up by every look.
+	own     int   // entries of ours that stay
 	hands   int   // hand-added entries, those in copies and opaque included
 	leaving int   // own entries that the next write drops, copies included
 	urgent  int64 // oldest unban among them; 0 = none
 	lapsed  int64 // oldest expiry among them; 0 = none
 }
-
-// copies holds entries whose home is another set. True: people put it in both
-// sets, keep it. False: a duplicate of ours, to be dropped.
 
 // join makes s the home of e.
 func (s *set) join(e *entry) {

@@ -40,8 +40,11 @@ func (p *plan) why(now time.Time) error {
 		return fmt.Errorf("keep the bans that the IP sets held: %w", p.orphanErr)
 	}
 	for _, s := range p.sets {
-		if s.missing {
+		switch {
+		case s.missing:
 			return fmt.Errorf("IP set %s does not exist", s.arn)
+		case s.failures > 10: // others can be read
+			return s.err
 		}
 	}
 	for f := range p.pools {

@@ -1,0 +1,222 @@
+package waf
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// one is a plan with one IPv4 set that holds what is in force, as read.
+func one(t *testing.T, allowed func(netip.Prefix) bool, bans ...Entry) (p *plan, now time.Time) {
+	t.Helper()
+	now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	l := load{rate: 1, sets: 1, grace: 30 * time.Second}
+	cfg := l.settings()
+	if allowed != nil {
+		cfg.allowed = allowed
+	}
+	cfg.removals = true
+	p = newPlan(cfg, now)
+	p.look(now, slices.Values(bans))
+	p.listed([]summary{{"weir-0", "weir-0", "arn", "t0"}}, "", now)
+	p.got(p.sets[0], reading{token: "t0"}, now)
+	return p, now.Add(10 * time.Second)
+}
+
+func forAnHour(now time.Time, list ...netip.Prefix) []Entry {
+	var bans []Entry
+	for _, p := range list {
+		bans = append(bans, Entry{Prefix: p, Created: now, Until: now.Add(time.Hour)})
+	}
+	return bans
+}
+
+// put looks and writes, as AWS would accept it.
+func put(t *testing.T, p *plan, now time.Time, token string, bans ...Entry) *write {
+	t.Helper()
+	p.look(now, slices.Values(bans))
+	w := p.compose(p.sets[0], now)
+	p.wrote(w, now, token)
+	return w
+}
+
+// A read may be older than our own write; by it, all that was just written would
+// look taken out by hand.
+func TestAnOldReadIsNotBelieved(t *testing.T) {
+	p, now := one(t, nil)
+	s := p.sets[0]
+	bans := forAnHour(now, v4(1), v4(2))
+	put(t, p, now, "t1", bans[:1]...)
+	put(t, p, now, "t2", bans...)
+	for i := range 5 {
+		m := p.got(s, reading{token: "t0"}, now)
+		if len(m.removed) > 0 || s.token != "t2" || len(s.members) != 2 || !s.readAfter.After(now) {
+			t.Fatalf("old read %d: %+v, token %s, %d entries", i, m, s.token, len(s.members))
+		}
+	}
+	// AWS insists: somebody did put the set back.
+	p.got(s, reading{token: "t0"}, now)
+	if s.token != "t0" || len(s.members) != 0 {
+		t.Errorf("token %s, %d entries", s.token, len(s.members))
+	}
+}
+
+func TestAReadWithTheRefusedTokenIsOld(t *testing.T) {
+	p, now := one(t, nil)
+	s := p.sets[0]
+	w := put(t, p, now, "t1", forAnHour(now, v4(1))...)
+	p.failed(w, now, conflict, nil)
+	p.got(s, reading{token: "t1"}, now)
+	if !s.refused || !p.doubted(s, now) {
+		t.Error("the token that AWS had refused was taken again")
+	}
+	p.got(s, reading{token: "t2", held: []netip.Prefix{v4(1)}, desc: w.text}, now)
+	if s.refused || p.doubted(s, now) || s.token != "t2" {
+		t.Error("the new token was not taken")
+	}
+}
+
+// The last gate: allowlisted after the look, and before the call.
+func TestTheLastGate(t *testing.T) {
+	var listed netip.Prefix
+	p, now := one(t, func(q netip.Prefix) bool { return q == listed })
+	bans := forAnHour(now, v4(1), v4(2), v4(3))
+	put(t, p, now, "t1", bans[:2]...)
+	p.look(now, slices.Values(bans))
+	for _, listed = range []netip.Prefix{v4(1), v4(3)} { // held, pending
+		w := p.compose(p.sets[0], now)
+		if slices.Contains(w.addresses, listed.String()) || len(w.addresses) != 2 {
+			t.Errorf("%s is allowlisted, written are %v", listed, w.addresses)
+		}
+	}
+}
+
+// What ended between look and call is not written.
+func TestAnEndedBanIsNotWritten(t *testing.T) {
+	p, now := one(t, nil)
+	bans := forAnHour(now, v4(1))
+	p.look(now, slices.Values(bans))
+	if st := p.next(bans[0].Until); st.do == doWrite {
+		t.Errorf("wrote %v", st.write.addresses)
+	}
+}
+
+func TestRemovalsByHand(t *testing.T) {
+	many := numbered(v4, 0, handful+2)
+	for name, c := range map[string]struct {
+		left   int // of all
+		desc   bool
+		unbans int
+	}{
+		"one":                {left: len(many) - 1, desc: true, unbans: 1},
+		"a handful":          {left: 2, desc: true, unbans: handful},
+		"too many":           {left: 1, desc: true},
+		"all":                {left: 0, desc: true},
+		"another's writing":  {left: len(many) - 1},
+		"none, other writer": {left: len(many)},
+	} {
+		p, now := one(t, nil)
+		w := put(t, p, now, "t1", forAnHour(now, many...)...)
+		r := reading{token: "t2", held: many[:c.left], desc: "managed elsewhere"}
+		if c.desc {
+			r.desc = w.text
+		}
+		if m := p.got(p.sets[0], r, now); len(m.removed) != c.unbans {
+			t.Errorf("%s: %d unbans, want %d", name, len(m.removed), c.unbans)
+		}
+		// Wanted still: all come back.
+		if w := put(t, p, now, "t3", forAnHour(now, many...)...); len(w.addresses) != len(many) {
+			t.Errorf("%s: %d entries written, want %d", name, len(w.addresses), len(many))
+		}
+	}
+}
+
+// What cannot be read goes back as it came.
+func TestUnreadableEntriesStay(t *testing.T) {
+	p, now := one(t, nil)
+	r := reading{token: "t1", opaque: []string{"198.51.100.0-198.51.100.9"}, desc: "x"}
+	p.got(p.sets[0], r, now)
+	w := put(t, p, now, "t2", forAnHour(now, v4(1))...)
+	if !slices.Equal(w.addresses, []string{"1.0.0.1/32", "198.51.100.0-198.51.100.9"}) {
+		t.Errorf("wrote %q", w.addresses)
+	}
+	if d, ok := parseDescription(w.text); !ok || d.hand != 1 || d.marks != nil || d.n != 2 {
+		t.Errorf("described as %q", w.text)
+	}
+}
+
+// A write that was applied without an answer costs a read, and no second write.
+func TestAnUnansweredWriteIsLookedAt(t *testing.T) {
+	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		w := start(t, s.config(f))
+		defer w.halt()
+		time.Sleep(10 * time.Second)
+		once := true
+		f.fault = func(call string) fault {
+			if call == "UpdateIPSet" && once {
+				once = false
+				return failAfter
+			}
+			return fine
+		}
+		begin := time.Now()
+		s.ban(time.Hour, v4(1))
+		time.Sleep(time.Minute)
+		if late := s.accepted[v4(1)].Sub(begin); len(f.attempts) != 1 || late > time.Second {
+			t.Errorf("%d writes, accepted after %s", len(f.attempts), late)
+		}
+	})
+}
+
+func TestPaceAfterStartAndTimeout(t *testing.T) {
+	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		s.ban(time.Hour, v4(1))
+		f.fault = func(call string) fault {
+			if call == "UpdateIPSet" {
+				return lostBefore
+			}
+			return fine
+		}
+		begin := time.Now()
+		w := start(t, s.config(f))
+		time.Sleep(time.Minute)
+		w.halt()
+		if first := f.attempts[0].Sub(begin); first < 2*time.Second {
+			t.Errorf("the first write came %s after the start: the process before may have written just then", first)
+		}
+		for i, at := range f.attempts[1:] {
+			// AWS may have counted the attempt at its very end.
+			if gap := at.Sub(f.attempts[i]); gap < 7*time.Second {
+				t.Errorf("attempt %d came %s after one that timed out after 5s", i+1, gap)
+			}
+		}
+	})
+}
+
+// Entries that Weir and a person have both put into a set are the person's, and
+// duplicates of ours are dropped.
+func TestDuplicatesOverSets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFake(t, 3, 0), newStore()
+		sign := func(name string, list ...netip.Prefix) {
+			d := description{n: len(list), sum: checksum(list, nil)}
+			text := d.String()
+			f.edit(name, list, nil, &text)
+			clear(f.find(name).hand)
+		}
+		sign("weir-block-v4-0", v4(1), v4(2), v4(3))
+		sign("weir-block-v4-1", v4(2), v4(3), v4(4))
+		sign("weir-block-v4-2", v4(5))
+		f.edit("weir-block-v4-2", []netip.Prefix{v4(3)}, nil, nil)
+		s.ban(time.Hour, v4(1), v4(2), v4(3), v4(4), v4(5))
+		w := start(t, s.config(f))
+		defer w.halt()
+		time.Sleep(2 * time.Minute)
+		expectHeld(t, f, v4(1), v4(2), v4(3), v4(4), v4(5))
+		if !f.find("weir-block-v4-2").held[v4(3)] {
+			t.Error("the person's copy was dropped, not ours")
+		}
+	})
+}
