@@ -300,19 +300,11 @@ func takenFrom(seen row, me string) string {
 	return takenFree
 }
 
-// tidy deletes the rows of shards that the stream has not had for long, once
-// their children have rows of their own.
+// tidy deletes the rows of shards that the stream has not had for long. No
+// shard needs its parent's row: where reading begins has a row of its own.
 func (b *board) tidy(now time.Time) {
-	needed := make(map[string]bool)
-	for id, s := range b.shards {
-		if _, ok := b.rows[id]; !ok {
-			for _, p := range s.parents {
-				needed[p] = true
-			}
-		}
-	}
 	for id, since := range b.missing {
-		if now.Sub(since) < dropAfter || needed[id] || b.ledger.get(id) != nil {
+		if now.Sub(since) < dropAfter || b.ledger.get(id) != nil {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(b.stop, callTimeout)

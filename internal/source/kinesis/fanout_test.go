@@ -2,6 +2,8 @@ package kinesis
 
 import (
 	"context"
+	"errors"
+	"io"
 	"testing"
 	"time"
 
@@ -122,4 +124,60 @@ func TestFanoutZombie(t *testing.T) {
 		successor.stop()
 		w.wantAll(true)
 	})
+}
+
+// spoiled is an event stream that goes wrong after some bytes.
+type spoiled struct {
+	io.ReadCloser
+	left int
+	end  func(rest io.Reader) error
+}
+
+func (s *spoiled) Read(p []byte) (int, error) {
+	if s.left <= 0 {
+		return 0, s.end(s.ReadCloser)
+	}
+	n, err := s.ReadCloser.Read(p[:min(len(p), s.left)])
+	s.left -= n
+	return n, err
+}
+
+// A subscription that breaks off in the middle of an event, or falls silent,
+// costs no lease and no record.
+func TestFanoutStreamsGoWrong(t *testing.T) {
+	for name, tc := range map[string]struct {
+		size    int // of the first stream in bytes, each later one is a little longer
+		end     func(io.Reader) error
+		longest time.Duration // that a record may take
+	}{
+		"break": {20_000, func(io.Reader) error { return errors.New("connection reset by peer") }, 6 * time.Second},
+		"end":   {20_000, func(io.Reader) error { return io.EOF }, 6 * time.Second},
+		"silent": {100_000, func(rest io.Reader) error {
+			if _, err := io.Copy(io.Discard, rest); err != nil { // until the subscription is given up
+				return err
+			}
+			return io.EOF
+		}, eventSilence + time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 2, func(t *testing.T, w *world) {
+				size := tc.size
+				r := w.runOver(&link{spoil: func(body io.ReadCloser) io.ReadCloser {
+					size += 777
+					return &spoiled{ReadCloser: body, left: size, end: tc.end}
+				}}, w.note, fanned)
+				w.trickle(2, 100*time.Millisecond, 2*time.Minute)
+				w.untilAll(time.Minute)
+				r.stop()
+				w.wantAll(false)
+				if n := w.gained(r); n != 2 {
+					t.Errorf("leases were taken %d times, want 2", n)
+				}
+				t.Logf("p50 %v, most %v, %d streams", w.percentile(.5), w.percentile(1), (size-tc.size)/777)
+				if p := w.percentile(1); p > tc.longest {
+					t.Errorf("a record was handled %v after it arrived", p)
+				}
+			})
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -249,7 +250,12 @@ func (w *world) config(l *link) Config {
 
 func (w *world) run(handle Handle, change func(*Config)) *runner {
 	w.t.Helper()
-	l := &link{next: w.server.HTTPClient()}
+	return w.runOver(&link{}, handle, change)
+}
+
+func (w *world) runOver(l *link, handle Handle, change func(*Config)) *runner {
+	w.t.Helper()
+	l.next = w.server.HTTPClient()
 	cfg := w.config(l)
 	if change != nil {
 		change(&cfg)
@@ -289,8 +295,9 @@ func (r *runner) holds() int { return len(r.s.Status().Shards) }
 
 // link is one worker's way to the stand-ins.
 type link struct {
-	next aws.HTTPClient
-	cut  atomic.Bool
+	next  aws.HTTPClient
+	cut   atomic.Bool
+	spoil func(io.ReadCloser) io.ReadCloser // event streams' bodies; nil = not
 
 	mu     sync.Mutex
 	paused chan struct{} // closed when the pause is over; nil = none
@@ -305,6 +312,9 @@ func (l *link) Do(r *http.Request) (*http.Response, error) {
 	resp, err := l.next.Do(r)
 	if err := l.pass(); err != nil {
 		return nil, err
+	}
+	if err == nil && l.spoil != nil && resp.ContentLength < 0 {
+		resp.Body = l.spoil(resp.Body)
 	}
 	return resp, err
 }
