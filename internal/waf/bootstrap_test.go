@@ -145,9 +145,6 @@ func TestBootstrapGrowsToFiftySets(t *testing.T) {
 	})
 }
 
-//go:fix inline
-func ptr[T any](v T) *T { return new(v) }
-
 func setStatement(arn string) *types.Statement {
 	return &types.Statement{IPSetReferenceStatement: &types.IPSetReferenceStatement{ARN: &arn}}
 }
@@ -158,21 +155,21 @@ func rich(setARN string) *wafv2.CreateWebACLInput {
 		return types.Rule{
 			Name: &name, Priority: priority, VisibilityConfig: visibility(name), Statement: setStatement(setARN),
 			Action: &types.RuleAction{Block: &types.BlockAction{CustomResponse: &types.CustomResponse{
-				ResponseCode: ptr[int32](403), CustomResponseBodyKey: new("sorry"),
+				ResponseCode: new(int32(403)), CustomResponseBodyKey: new("sorry"),
 				ResponseHeaders: []types.CustomHTTPHeader{{Name: new("x-why"), Value: new("listed")}},
 			}}},
 			RuleLabels:      []types.Label{{Name: new("listed")}},
-			CaptchaConfig:   &types.CaptchaConfig{ImmunityTimeProperty: &types.ImmunityTimeProperty{ImmunityTime: ptr[int64](90)}},
-			ChallengeConfig: &types.ChallengeConfig{ImmunityTimeProperty: &types.ImmunityTimeProperty{ImmunityTime: ptr[int64](400)}},
+			CaptchaConfig:   &types.CaptchaConfig{ImmunityTimeProperty: &types.ImmunityTimeProperty{ImmunityTime: new(int64(90))}},
+			ChallengeConfig: &types.ChallengeConfig{ImmunityTimeProperty: &types.ImmunityTimeProperty{ImmunityTime: new(int64(400))}},
 		}
 	}
 	return &wafv2.CreateWebACLInput{
 		Name: new("site"), Scope: types.ScopeCloudfront, Description: new("everything"),
-		DefaultAction:        &types.DefaultAction{Block: &types.BlockAction{CustomResponse: &types.CustomResponse{ResponseCode: ptr[int32](404)}}},
+		DefaultAction:        &types.DefaultAction{Block: &types.BlockAction{CustomResponse: &types.CustomResponse{ResponseCode: new(int32(404))}}},
 		VisibilityConfig:     visibility("site"),
 		CustomResponseBodies: map[string]types.CustomResponseBody{"sorry": {ContentType: types.ResponseContentTypeTextPlain, Content: new("no")}},
-		CaptchaConfig:        &types.CaptchaConfig{ImmunityTimeProperty: &types.ImmunityTimeProperty{ImmunityTime: ptr[int64](70)}},
-		ChallengeConfig:      &types.ChallengeConfig{ImmunityTimeProperty: &types.ImmunityTimeProperty{ImmunityTime: ptr[int64](700)}},
+		CaptchaConfig:        &types.CaptchaConfig{ImmunityTimeProperty: &types.ImmunityTimeProperty{ImmunityTime: new(int64(70))}},
+		ChallengeConfig:      &types.ChallengeConfig{ImmunityTimeProperty: &types.ImmunityTimeProperty{ImmunityTime: new(int64(700))}},
 		TokenDomains:         []string{"example.org", "example.net"},
 		AssociationConfig: &types.AssociationConfig{RequestBody: map[string]types.RequestBodyAssociatedResourceTypeConfig{
 			"CLOUDFRONT": {DefaultSizeInspectionLimit: types.SizeInspectionLimitKb64},

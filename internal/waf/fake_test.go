@@ -11,7 +11,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -125,10 +127,29 @@ func (f *fakeWAF) drop(name string) {
 	f.sets = slices.DeleteFunc(f.sets, func(s *fakeSet) bool { return s.name == name })
 }
 
+// breaks sets what goes wrong from now on; nil = nothing.
+func (f *fakeWAF) breaks(fault func(call string) fault) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fault = fault
+}
+
+// fence orders what a test reads and changes between two passes of time with the
+// Writer's calls, since a bubble's clock alone orders nothing.
+var fence atomic.Int64
+
+// pass lets time pass and everything that is due happen.
+func pass(d time.Duration) {
+	fence.Add(1)
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func apiError(code, text string) error { return &smithy.GenericAPIError{Code: code, Message: text} }
 
 // begin waits for a call's latency and says what is wrong with it.
 func (f *fakeWAF) begin(ctx context.Context, call string) (fault, error) {
+	fence.Add(1)
 	f.mu.Lock()
 	wait := f.latency()
 	now := time.Now()
@@ -461,6 +482,7 @@ func (s *fakeStore) allowed(p netip.Prefix) bool {
 }
 
 func (s *fakeStore) wanted(now time.Time) iter.Seq[Entry] {
+	fence.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looks++

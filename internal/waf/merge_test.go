@@ -152,18 +152,18 @@ func TestAnUnansweredWriteIsLookedAt(t *testing.T) {
 	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
 		w := start(t, s.config(f))
 		defer w.halt()
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		once := true
-		f.fault = func(call string) fault {
+		f.breaks(func(call string) fault {
 			if call == "UpdateIPSet" && once {
 				once = false
 				return failAfter
 			}
 			return fine
-		}
+		})
 		begin := time.Now()
 		s.ban(time.Hour, v4(1))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if late := s.accepted[v4(1)].Sub(begin); len(f.attempts) != 1 || late > time.Second {
 			t.Errorf("%d writes, accepted after %s", len(f.attempts), late)
 		}
@@ -173,15 +173,15 @@ func TestAnUnansweredWriteIsLookedAt(t *testing.T) {
 func TestPaceAfterStartAndTimeout(t *testing.T) {
 	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
 		s.ban(time.Hour, v4(1))
-		f.fault = func(call string) fault {
+		f.breaks(func(call string) fault {
 			if call == "UpdateIPSet" {
 				return lostBefore
 			}
 			return fine
-		}
+		})
 		begin := time.Now()
 		w := start(t, s.config(f))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.halt()
 		if first := f.attempts[0].Sub(begin); first < 2*time.Second {
 			t.Errorf("the first write came %s after the start: the process before may have written just then", first)
@@ -213,7 +213,7 @@ func TestDuplicatesOverSets(t *testing.T) {
 		s.ban(time.Hour, v4(1), v4(2), v4(3), v4(4), v4(5))
 		w := start(t, s.config(f))
 		defer w.halt()
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expectHeld(t, f, v4(1), v4(2), v4(3), v4(4), v4(5))
 		if !f.find("weir-block-v4-2").held[v4(3)] {
 			t.Error("the person's copy was dropped, not ours")

@@ -86,15 +86,15 @@ func simulate(t *testing.T, seed uint64) {
 	f.stop = func() { m.w.kill() }
 	m.w = start(t, m.cfg)
 	defer func() { m.w.halt() }()
-	time.Sleep(20 * time.Second)
+	pass(20 * time.Second)
 	for range 4 {
-		m.faulty = m.rng.IntN(4) > 0
 		f.mu.Lock()
+		m.faulty = m.rng.IntN(4) > 0
 		f.stale = time.Duration(m.rng.IntN(2)) * 700 * time.Millisecond
 		f.mu.Unlock()
 		for begin := time.Now(); time.Since(begin) < 2*time.Minute; {
 			m.act()
-			time.Sleep(time.Duration(m.rng.IntN(2000)) * time.Millisecond)
+			pass(time.Duration(m.rng.IntN(2000)) * time.Millisecond)
 		}
 	}
 	m.settle()
@@ -184,11 +184,11 @@ func (m *sim) crash() {
 	m.f.mu.Lock()
 	m.dying = false
 	m.f.mu.Unlock()
-	time.Sleep(time.Duration(m.rng.IntN(60_000)) * time.Millisecond)
+	pass(time.Duration(m.rng.IntN(60_000)) * time.Millisecond)
 	if m.rng.IntN(3) == 0 {
 		m.edit(1)
 	}
-	time.Sleep(10 * time.Second) // what lands late has landed
+	pass(10 * time.Second) // what lands late has landed
 	lost := m.rng.IntN(3) == 0
 	before, _ := m.f.held()
 	m.s.mu.Lock()
@@ -198,7 +198,7 @@ func (m *sim) crash() {
 	m.excuse()
 	m.s.mu.Unlock()
 	m.w = start(m.t, m.cfg)
-	for begin := time.Now(); m.w.Ready() != nil; time.Sleep(time.Second) {
+	for begin := time.Now(); m.w.Ready() != nil; pass(time.Second) {
 		if time.Since(begin) > 10*time.Minute {
 			m.t.Fatalf("not ready ten minutes after a restart: %v", m.w.Ready())
 		}
@@ -272,7 +272,7 @@ func (m *sim) settle() {
 	m.f.mu.Unlock()
 	// Late writes, a full read of all sets, then every set's turn in half-rate slots.
 	turns := time.Duration(len(m.f.sets)) * 2 * m.every
-	time.Sleep(15*time.Second + m.cfg.DriftPeriod + slowFor + 2*turns)
+	pass(15*time.Second + m.cfg.DriftPeriod + slowFor + 2*turns)
 	check := func(when string) {
 		all, twice := m.f.held()
 		hands := m.f.hands()
@@ -303,7 +303,7 @@ func (m *sim) settle() {
 		}
 	}
 	check("after the trouble")
-	time.Sleep(6*time.Minute + m.cfg.Grace + 2*turns) // every ban but adopted ones is over
+	pass(6*time.Minute + m.cfg.Grace + 2*turns) // every ban but adopted ones is over
 	check("after the bans")
 	if err := m.w.Ready(); err != nil {
 		m.t.Errorf("not ready in the end: %v", err)
@@ -321,9 +321,9 @@ func (m *sim) latency() {
 		p := []netip.Prefix{v4(200 + i), v6(200 + i)}[m.rng.IntN(2)]
 		made[p] = time.Now()
 		m.s.ban(time.Hour, p)
-		time.Sleep(time.Duration(m.rng.IntN(1500)) * time.Millisecond)
+		pass(time.Duration(m.rng.IntN(1500)) * time.Millisecond)
 	}
-	time.Sleep(2*m.every + 5*time.Second)
+	pass(2*m.every + 5*time.Second)
 	for p, at := range made {
 		got, ok := m.s.accepted[p]
 		if m.w.Status().Families[familyOf(p)].Unplaced > 0 {

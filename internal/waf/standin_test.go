@@ -49,13 +49,13 @@ func TestStandInFromBootstrapToUnban(t *testing.T) {
 		cfg := store.config(nil)
 		cfg.Client, cfg.Sets, cfg.WritesPerSecond = client(s), r.SetARNs, 1
 		w := start(t, cfg)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if err := w.Ready(); err != nil {
 			t.Fatal(err)
 		}
 		bans := append(numbered(v4, 0, 12_000), numbered(v6, 0, 12_000)...)
 		store.ban(time.Hour, bans...)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		expectInSets(t, s, bans...)
 		if got := s.WAF().Evaluate("CLOUDFRONT", "site", v6(11_999).Addr().Next(), time.Now()); got.Status != 429 {
 			t.Errorf("a banned client gets %+v", got)
@@ -64,9 +64,9 @@ func TestStandInFromBootstrapToUnban(t *testing.T) {
 		if err := s.WAF().EditByHand("CLOUDFRONT", "weir-block-v6-1", []netip.Prefix{hand}, []netip.Prefix{v6(11_999)}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		store.unban(bans[1:12_000]...)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		left := slices.Concat(bans[:1], bans[12_000:], []netip.Prefix{hand})
 		left = slices.DeleteFunc(left, func(p netip.Prefix) bool { return p == v6(11_999) })
 		expectInSets(t, s, left...)
@@ -76,7 +76,7 @@ func TestStandInFromBootstrapToUnban(t *testing.T) {
 		cfg = again.config(nil)
 		cfg.Client, cfg.Sets = client(s), []string{"weir-block-"}
 		w = start(t, cfg)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.halt()
 		expectInSets(t, s, left...)
 		if len(again.orphans) != len(left)-1 {
@@ -115,26 +115,26 @@ func TestStandInFaults(t *testing.T) {
 				w := start(t, cfg)
 				defer w.halt()
 				store.ban(time.Hour, v4(0))
-				time.Sleep(10 * time.Second)
+				pass(10 * time.Second)
 				calls := len(s.Calls())
 				s.Faults().Add(awslocal.Fault{Service: "wafv2", Action: "UpdateIPSet", For: 10 * time.Minute, Do: kind, Delay: 50 * time.Millisecond})
 				s.Faults().Add(awslocal.Fault{Service: "wafv2", For: 10 * time.Minute, Probability: 0.3, Do: kind, Delay: 50 * time.Millisecond})
 				for i := range 60 {
 					store.ban(time.Hour, v4(1+i))
 					store.ban(time.Minute, v4(1000+i)) // all over before the end
-					time.Sleep(10 * time.Second)
+					pass(10 * time.Second)
 				}
 				if n := len(s.Calls()) - calls; n > 900 {
 					t.Errorf("%d calls in ten minutes of trouble", n)
 				}
-				time.Sleep(30 * time.Second)
+				pass(30 * time.Second)
 				all := inSets(s)
 				for _, p := range numbered(v4, 0, 61) {
 					if all[p] != 1 {
 						t.Errorf("%s is in %d sets, half a minute after the trouble", p, all[p])
 					}
 				}
-				time.Sleep(2 * time.Minute)
+				pass(2 * time.Minute)
 				expectInSets(t, s, numbered(v4, 0, 61)...)
 				if err := w.Ready(); err != nil {
 					t.Error(err)
@@ -157,7 +157,7 @@ func TestTheSDKDoesNotRetry(t *testing.T) {
 		cfg.Client = client(s)
 		w := start(t, cfg)
 		store.ban(time.Hour, v4(0))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.halt()
 		updates := 0
 		for _, c := range s.Calls() {
@@ -178,7 +178,7 @@ func TestExpiredCredentialsShow(t *testing.T) {
 		cfg := store.config(nil)
 		cfg.Client = client(s)
 		w := start(t, cfg)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if err := w.Ready(); err == nil || codeOf(err) != "ExpiredTokenException" {
 			t.Error(err)
 		}

@@ -41,21 +41,21 @@ func TestFirstBanIsWrittenAtOnceAndLaterOnesTogether(t *testing.T) {
 	bubble(t, 1, 1, func(t *testing.T, f *fakeWAF, s *fakeStore) {
 		w := start(t, s.config(f))
 		defer w.halt()
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if err := w.Ready(); err != nil || len(f.attempts) != 0 {
 			t.Fatalf("idle: ready %v, %d writes", err, len(f.attempts))
 		}
 		begin := time.Now()
 		s.ban(time.Hour, v4(1))
-		synctest.Wait()
+		pass(0)
 		if got := s.accepted[v4(1)].Sub(begin); len(s.accepted) != 1 || got > lookGap {
 			t.Fatalf("first ban accepted after %s (%d bans)", got, len(s.accepted))
 		}
 		for i := range 100 {
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 			s.ban(time.Hour, v4(100+i))
 		}
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		expectHeld(t, f, append(numbered(v4, 100, 100), v4(1))...)
 		if len(f.attempts) != 2 {
 			t.Errorf("%d writes for the first and a hundred further bans", len(f.attempts))
@@ -72,7 +72,7 @@ func TestFamiliesShareTheSlots(t *testing.T) {
 		cfg.WritesPerSecond = 1
 		w := start(t, cfg)
 		defer w.halt()
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		made := make(map[netip.Prefix]time.Time)
 		for i := range 300 { // ten bans a second, each third IPv6
 			p := v4(i)
@@ -81,9 +81,9 @@ func TestFamiliesShareTheSlots(t *testing.T) {
 			}
 			made[p] = time.Now()
 			s.ban(time.Hour, p)
-			time.Sleep(100 * time.Millisecond)
+			pass(100 * time.Millisecond)
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		for p, at := range made {
 			if late := s.accepted[p].Sub(at); late < 0 || late > 2*time.Second {
 				t.Errorf("%s was accepted after %s", p, late)
@@ -98,24 +98,24 @@ func TestExpiryIsLazyAndUnbanUrgent(t *testing.T) {
 		defer w.halt()
 		s.ban(time.Minute, v4(1), v4(2))
 		s.ban(time.Hour, v4(3), v4(4))
-		time.Sleep(50 * time.Second)
+		pass(50 * time.Second)
 		s.ban(time.Hour, v4(2)) // renewed: no write
-		time.Sleep(39 * time.Second)
+		pass(39 * time.Second)
 		if len(f.attempts) != 1 {
 			t.Fatalf("%d writes before the grace was over", len(f.attempts))
 		}
-		time.Sleep(2 * time.Second) // 91 s: v4(1) is past its grace
+		pass(2 * time.Second) // 91 s: v4(1) is past its grace
 		expectHeld(t, f, v4(2), v4(3), v4(4))
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		begin := time.Now()
 		s.unban(v4(3))
-		time.Sleep(lookGap)
+		pass(lookGap)
 		if last := f.attempts[len(f.attempts)-1]; last.Sub(begin) > lookGap {
 			t.Errorf("the unban was not written at once: %s", last.Sub(begin))
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		s.allow(v4(4))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		expectHeld(t, f, v4(2))
 		if len(f.attempts) != 4 {
 			t.Errorf("%d writes", len(f.attempts))
@@ -129,17 +129,17 @@ func TestIdlenessCostsOneListAMinute(t *testing.T) {
 		w := start(t, s.config(f))
 		defer w.halt()
 		s.ban(3*time.Hour, numbered(v4, 0, 25_000)...)
-		time.Sleep(90 * time.Second)
+		pass(90 * time.Second)
 		writes, reads := len(f.attempts), len(f.reads)
 		if writes != 3 {
 			t.Errorf("%d writes for 25,000 bans in 3 sets", writes)
 		}
-		time.Sleep(20 * time.Minute)
+		pass(20 * time.Minute)
 		if len(f.attempts) != writes || len(f.reads)-reads > 20 {
 			t.Errorf("twenty idle minutes: %d writes, %d reads", len(f.attempts)-writes, len(f.reads)-reads)
 		}
 		s.ban(time.Minute, v4(17)) // ends sooner than it was to
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if n := len(f.attempts) - writes; n != 1 {
 			t.Errorf("one expiry among 25,000 bans cost %d writes", n)
 		}
@@ -155,7 +155,7 @@ func TestWhatFindsNoRoomIsCountedAndComesBack(t *testing.T) {
 		for i := range 30 { // the longer the number, the longer the ban
 			s.ban(time.Hour+time.Duration(i)*time.Minute, v4(i))
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		expectHeld(t, f, numbered(v4, 10, 20)...)
 		if st := w.Status().Families[0]; st.Unplaced != 10 || st.Pending != 0 || st.Enforced != 20 {
 			t.Errorf("status %+v", st)
@@ -164,7 +164,7 @@ func TestWhatFindsNoRoomIsCountedAndComesBack(t *testing.T) {
 			t.Errorf("%d writes, though nothing could be placed", n)
 		}
 		s.unban(v4(10), v4(11), v4(12))
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		expectHeld(t, f, append(numbered(v4, 13, 17), v4(7), v4(8), v4(9))...)
 		if err := w.Ready(); err != nil {
 			t.Errorf("full sets are no reason to be unready: %v", err)
@@ -177,12 +177,12 @@ func TestHandEdits(t *testing.T) {
 		w := start(t, s.config(f))
 		defer w.halt()
 		s.ban(time.Hour, numbered(v4, 0, 4)...)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		office := pfx("203.0.113.0/24")
 		home := "weir-block-v4-0"
 		f.edit(home, []netip.Prefix{office}, []netip.Prefix{v4(0)}, nil)
 		s.ban(time.Hour, v4(9))
-		time.Sleep(70 * time.Second) // the next list shows the edit
+		pass(70 * time.Second) // the next list shows the edit
 		expectHeld(t, f, office, v4(1), v4(2), v4(3), v4(9))
 		if !slices.Equal(s.removed, []netip.Prefix{v4(0)}) {
 			t.Errorf("told of %v", s.removed)
@@ -193,14 +193,14 @@ func TestHandEdits(t *testing.T) {
 		// Emptied by a tool: everything of ours comes back, nothing is unbanned.
 		empty := "managed elsewhere"
 		f.edit(home, nil, []netip.Prefix{v4(1), v4(2), v4(3)}, &empty)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expectHeld(t, f, office, v4(1), v4(2), v4(3), v4(9))
 		if len(s.removed) != 1 {
 			t.Errorf("told of %v", s.removed)
 		}
 		// A person takes back what a person gave.
 		f.edit(home, nil, []netip.Prefix{office}, nil)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		expectHeld(t, f, v4(1), v4(2), v4(3), v4(9))
 	})
 }
@@ -214,7 +214,7 @@ func TestARestartKeepsBansAndHandAddedEntries(t *testing.T) {
 			f.edit("weir-block-v4-1", hand[:1], nil, nil)
 			f.edit("weir-block-v6-0", hand[1:], nil, nil)
 			s.ban(3*time.Hour, mine...)
-			time.Sleep(3 * time.Minute)
+			pass(3 * time.Minute)
 			w.halt()
 			// While nobody watches, a person adds another one.
 			late := pfx("198.51.100.7/32")
@@ -224,7 +224,7 @@ func TestARestartKeepsBansAndHandAddedEntries(t *testing.T) {
 				s.unban(mine...)
 			}
 			w = start(t, s.config(f))
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			expectHeld(t, f, slices.Concat(mine, hand, []netip.Prefix{late})...)
 			if n := len(f.attempts) - writes; n != 1 { // of the set that a person changed: its description
 				t.Errorf("lost %v: adopting cost %d writes", lost, n)
@@ -235,7 +235,7 @@ func TestARestartKeepsBansAndHandAddedEntries(t *testing.T) {
 			w.halt()
 			s.unban(mine...)
 			w = start(t, s.config(f))
-			time.Sleep(2 * time.Hour) // orphans live for one
+			pass(2 * time.Hour) // orphans live for one
 			expectHeld(t, f, append(hand, late)...)
 			w.halt()
 		})
@@ -249,13 +249,13 @@ func TestASetNoWeirWroteIsPeoples(t *testing.T) {
 		s.ban(time.Minute, v4(2), v4(3))
 		w := start(t, s.config(f))
 		defer w.halt()
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		expectHeld(t, f, v4(1), v4(2), v4(3))
 		if len(s.orphans) != 0 {
 			t.Errorf("orphans %v", s.orphans)
 		}
 		delete(f.find("weir-block-v4-0").hand, v4(2)) // known to the store: taken for ours
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		expectHeld(t, f, v4(1))
 	})
 }
@@ -270,28 +270,28 @@ func TestFailedWrites(t *testing.T) {
 				w := start(t, s.config(f))
 				defer w.halt()
 				s.ban(time.Hour, v4(0))
-				time.Sleep(10 * time.Second)
+				pass(10 * time.Second)
 				broken := true
-				f.fault = func(call string) fault {
+				f.breaks(func(call string) fault {
 					if broken && call == "UpdateIPSet" {
 						return how
 					}
 					return fine
-				}
+				})
 				s.ban(time.Hour, v4(1))
 				s.ban(20*time.Second, v4(2)) // over before AWS is back
-				time.Sleep(10 * time.Minute)
+				pass(10 * time.Minute)
 				if n := len(f.attempts); n > 2+10*60/2 {
 					t.Errorf("%d attempts in ten minutes", n)
 				}
 				f.mu.Lock()
 				broken = false
 				f.mu.Unlock()
-				time.Sleep(20 * time.Second)
+				pass(20 * time.Second)
 				if _, landed := s.accepted[v4(2)]; !landed {
 					expectHeld(t, f, v4(0), v4(1))
 				}
-				time.Sleep(2 * time.Minute)
+				pass(2 * time.Minute)
 				expectHeld(t, f, v4(0), v4(1))
 				if s.accepted[v4(1)].IsZero() || w.Ready() != nil {
 					t.Errorf("accepted at %v, ready: %v", s.accepted[v4(1)], w.Ready())
@@ -322,21 +322,19 @@ func TestRecoveryFromAnOutage(t *testing.T) {
 				defer w.halt()
 				for i := range sets { // each set gets some that will have ended, and so is dirty
 					s.ban(5*time.Minute, numbered(v4, 100*i, 10)...)
-					time.Sleep(2 * time.Second)
+					pass(2 * time.Second)
 				}
 				down := true
-				f.mu.Lock()
-				f.fault = func(string) fault {
+				calls := len(f.attempts) + len(f.reads)
+				f.breaks(func(string) fault {
 					if down {
 						return how
 					}
 					return fine
-				}
-				calls := len(f.attempts) + len(f.reads)
-				f.mu.Unlock()
+				})
 				for i := range 60 {
 					s.ban(time.Hour, v4(1000+i))
-					time.Sleep(10 * time.Second)
+					pass(10 * time.Second)
 				}
 				if n := len(f.attempts) + len(f.reads) - calls; n > 2*600 {
 					t.Errorf("%d calls in ten minutes of outage", n)
@@ -348,14 +346,14 @@ func TestRecoveryFromAnOutage(t *testing.T) {
 				if how == throttle {
 					slot *= 2
 				}
-				time.Sleep((sets + 2) * slot)
+				pass((sets + 2) * slot)
 				all, _ := f.held()
 				for _, p := range numbered(v4, 1000, 60) {
 					if !all[p] {
 						t.Errorf("%s is not held %s after the outage", p, (sets+2)*slot)
 					}
 				}
-				time.Sleep(2 * time.Minute)
+				pass(2 * time.Minute)
 				expectHeld(t, f, numbered(v4, 1000, 60)...)
 			})
 		})
@@ -366,18 +364,18 @@ func TestThrottlingHalvesTheRateForAMinute(t *testing.T) {
 	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
 		w := start(t, s.config(f))
 		defer w.halt()
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		once := true
-		f.fault = func(call string) fault {
+		f.breaks(func(call string) fault {
 			if call == "UpdateIPSet" && once {
 				once = false
 				return throttle
 			}
 			return fine
-		}
+		})
 		for i := range 100 {
 			s.ban(time.Hour, v4(i))
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		for i, at := range f.attempts[1:] {
 			want := 2 * time.Second
@@ -402,7 +400,7 @@ func TestPoisonIsQuarantined(t *testing.T) {
 			f.poison, f.nameless = v6(3), nameless
 			all := append(numbered(v6, 0, 20), numbered(v4, 0, 20)...)
 			s.ban(time.Hour, all...)
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			expectHeld(t, f, slices.DeleteFunc(all, func(p netip.Prefix) bool { return p == v6(3) })...)
 			if n := testutil.ToFloat64(w.metrics.quarantined); n != 1 {
 				t.Errorf("%v quarantined", n)
@@ -422,29 +420,27 @@ func TestReadySaysWhy(t *testing.T) {
 				t.Errorf("ready: %v, want %q", err, part)
 			}
 		}
-		f.fault = func(string) fault { return forbid }
+		f.breaks(func(string) fault { return forbid })
 		w := start(t, s.config(f))
 		expect(w, "not been read yet")
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		expect(w, "AccessDenied")
 		if n := len(f.reads); n > 30 {
 			t.Errorf("%d calls in ten minutes without rights", n)
 		}
-		f.mu.Lock()
-		f.fault = nil
-		f.mu.Unlock()
-		time.Sleep(time.Minute)
+		f.breaks(nil)
+		pass(time.Minute)
 		if err := w.Ready(); err != nil {
 			t.Error(err)
 		}
 		s.ban(time.Hour, v6(1))
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		expect(w, "1 ipv6 entries are wanted and no IP set is for ipv6")
 		f.mu.Lock()
 		f.add("weir-block-v6-0", types.IPAddressVersionIpv6)
 		slices.SortFunc(f.sets, func(a, b *fakeSet) int { return strings.Compare(a.name, b.name) })
 		f.mu.Unlock()
-		time.Sleep(70 * time.Second) // found by the next list
+		pass(70 * time.Second) // found by the next list
 		if err := w.Ready(); err != nil {
 			t.Error(err)
 		}
@@ -454,13 +450,13 @@ func TestReadySaysWhy(t *testing.T) {
 		cfg := s.config(f)
 		cfg.Sets = []string{"nothing-"}
 		w = start(t, cfg)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		expect(w, `starts with "nothing-"`)
 		w.halt()
 
 		cfg.Sets = []string{f.find("weir-block-v6-0").arn, "arn:aws:wafv2:us-east-1:123456789012:global/ipset/gone/0"}
 		w = start(t, cfg)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		expect(w, "ipset/gone/0 does not exist")
 		w.halt()
 	})
@@ -473,9 +469,9 @@ func TestADeletedSetsBansMove(t *testing.T) {
 		w := start(t, cfg)
 		defer w.halt()
 		s.ban(time.Hour, numbered(v4, 0, 20)...)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		f.drop("weir-block-v4-0")
-		time.Sleep(90 * time.Second)
+		pass(90 * time.Second)
 		expectHeld(t, f, numbered(v4, 0, 20)...)
 		if err := w.Ready(); err != nil || len(w.Status().Sets) != 2 {
 			t.Errorf("ready: %v, %d sets", err, len(w.Status().Sets))
@@ -487,9 +483,9 @@ func TestFlushWritesWhatIsPendingAndNothingElse(t *testing.T) {
 	bubble(t, 1, 1, func(t *testing.T, f *fakeWAF, s *fakeStore) {
 		w := start(t, s.config(f))
 		s.ban(time.Minute, v4(0))
-		time.Sleep(80 * time.Second) // expired, within its grace
+		pass(80 * time.Second) // expired, within its grace
 		s.ban(time.Hour, v4(1))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		s.ban(time.Hour, v4(2), v6(3))
 		w.halt()
 		begin := time.Now()
@@ -505,7 +501,7 @@ func TestFlushWritesWhatIsPendingAndNothingElse(t *testing.T) {
 		if err := w.Flush(ctx); err != nil { // nothing to do
 			t.Error(err)
 		}
-		f.fault = func(string) fault { return failBefore }
+		f.breaks(func(string) fault { return failBefore })
 		s.ban(time.Hour, v4(5))
 		if err := w.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 bans") {
 			t.Error(err)
@@ -517,9 +513,9 @@ func TestStopWaitsForTheWriteInFlight(t *testing.T) {
 	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
 		f.latency = func() time.Duration { return time.Second }
 		w := start(t, s.config(f))
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		s.ban(time.Hour, v4(1))
-		time.Sleep(lookGap + 100*time.Millisecond)
+		pass(lookGap + 100*time.Millisecond)
 		w.halt()
 		expectHeld(t, f, v4(1))
 		if s.accepted[v4(1)].IsZero() {
@@ -534,14 +530,14 @@ func TestARivalInStepDoesNotLockUsOut(t *testing.T) {
 		f.latency = func() time.Duration { return 100 * time.Millisecond }
 		w := start(t, s.config(f))
 		defer w.halt()
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		var late []time.Duration
 		for i := range 60 {
 			f.edit("weir-block-v4-0", []netip.Prefix{v4(1000 + i)}, nil, nil)
 			s.ban(time.Hour, v4(i))
-			time.Sleep(2 * time.Second)
+			pass(2 * time.Second)
 		}
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		for i := range 60 {
 			at, ok := s.accepted[v4(i)]
 			if !ok {
@@ -573,7 +569,7 @@ func TestActionsAndMalformedEntries(t *testing.T) {
 		put(netip.PrefixFrom(netip.MustParseAddr("192.0.2.77"), 24), "block")         // host bits
 		w := start(t, cfg)
 		defer w.halt()
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		expectHeld(t, f, v4(1), v4(2), pfx("192.0.2.77/32"), pfx("192.0.2.0/24"))
 		if n := testutil.ToFloat64(w.metrics.excluded[malformed]); n != 2 {
 			t.Errorf("%v malformed", n)
