@@ -33,23 +33,9 @@ func runBootstrap(ctx context.Context, w *world) error {
 	v6 := fs.Int("ipv6-sets", 1, "IP sets for IPv6, 10,000 networks each")
 	dry := fs.Bool("dry-run", false, "change nothing, say what would be done")
 	loader := config.Register(fs, "kinesis", "waf", "logger")
-	if err := parseFlags(fs, w); err != nil {
-		return err
-	}
-	if err := noArguments(fs); err != nil {
-		return err
-	}
-	cfg, err := loadSettings(loader, w)
+	cfg, log, cloud, err := enter(ctx, w, fs, loader)
 	if err != nil {
 		return err
-	}
-	log, err := newLogger(cfg, w.stderr)
-	if err != nil {
-		return err
-	}
-	cloud, err := loadAWS(ctx, log)
-	if err != nil {
-		return &codedError{exitConfig, err}
 	}
 	report, err := bootstrap(ctx, cloud, cfg.Kinesis.LeaseTable, waf.BootstrapConfig{
 		Scope: waftypes.Scope(cfg.WAF.Scope), Prefix: *prefix, IPv4: *v4, IPv6: *v6,

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"text/tabwriter"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
 
 	"weir/internal/config"
 )
@@ -17,29 +20,36 @@ func runService(ctx context.Context, w *world) error {
 	fs := newFlags(w, "run", "", "Runs the service until it gets SIGTERM.")
 	loader := config.Register(fs)
 	loader.Require("WEIR_KINESIS_STREAM")
-	if err := parseFlags(fs, w); err != nil {
-		return err
-	}
-	if err := noArguments(fs); err != nil {
-		return err
-	}
-	cfg, err := loadSettings(loader, w)
+	cfg, log, cloud, err := enter(ctx, w, fs, loader)
 	if err != nil {
 		return err
-	}
-	log, err := newLogger(cfg, w.stderr)
-	if err != nil {
-		return err
-	}
-	cloud, err := loadAWS(ctx, log)
-	if err != nil {
-		return &codedError{exitConfig, err}
 	}
 	s, err := newService(ctx, cfg, cloud, log, observer{})
 	if err != nil {
 		return err
 	}
 	return s.run(ctx)
+}
+
+// enter is what every command that talks to AWS begins with: its flags, its
+// settings, a logger, and AWS.
+func enter(ctx context.Context, w *world, fs *flag.FlagSet, loader *config.Loader) (cfg *config.Config, log *zap.Logger, cloud aws.Config, err error) {
+	if err = parseFlags(fs, w); err != nil {
+		return nil, nil, cloud, err
+	}
+	if err = noArguments(fs); err != nil {
+		return nil, nil, cloud, err
+	}
+	if cfg, err = loadSettings(loader, w); err != nil {
+		return nil, nil, cloud, err
+	}
+	if log, err = newLogger(cfg, w.stderr); err != nil {
+		return nil, nil, cloud, err
+	}
+	if cloud, err = loadAWS(ctx, log); err != nil {
+		return nil, nil, cloud, &codedError{exitConfig, err}
+	}
+	return cfg, log, cloud, nil
 }
 
 // newRegistry is what /metrics shows, with the Go runtime and the process.
