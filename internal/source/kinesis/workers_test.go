@@ -1,6 +1,7 @@
 package kinesis
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -52,6 +53,26 @@ func TestShare(t *testing.T) {
 		w.untilAll(time.Second)
 		c.stop()
 		w.wantAll(true)
+	})
+}
+
+// A worker that takes long to give shards up is not asked for more meanwhile.
+func TestShareWithSlowHandler(t *testing.T) {
+	inWorld(t, 8, func(t *testing.T, w *world) {
+		a := w.run(func(ctx context.Context, lines [][]byte, arrived []time.Time) error {
+			time.Sleep(5 * time.Second)
+			return w.note(ctx, lines, arrived)
+		}, shared)
+		w.trickle(20, 100*time.Millisecond, 5*time.Second)
+		b := w.run(w.note, shared)
+		w.trickle(20, 100*time.Millisecond, 40*time.Second)
+		if a.holds() != 4 || b.holds() != 4 || w.gained(b) != 4 {
+			t.Errorf("the workers have %d and %d shards, for which the second took %d", a.holds(), b.holds(), w.gained(b))
+		}
+		w.untilAll(time.Minute)
+		a.stop()
+		b.stop()
+		w.wantAll(false)
 	})
 }
 

@@ -1,0 +1,111 @@
+package kinesis
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+)
+
+// late is a way to the table on which one answer to a write is held up.
+type late struct {
+	next aws.HTTPClient
+	hold chan struct{} // the next write's answer waits for it; nil = none does
+	err  error         // what becomes of it
+}
+
+func (l *late) Do(r *http.Request) (*http.Response, error) {
+	hold := l.hold
+	if hold == nil || !strings.HasSuffix(r.Header.Get("X-Amz-Target"), "UpdateItem") {
+		return l.next.Do(r)
+	}
+	l.hold = nil
+	resp, err := l.next.Do(r)
+	<-hold
+	if l.err != nil {
+		return nil, l.err
+	}
+	return resp, err
+}
+
+// A worker that is stopped while a write of its is under way, for so long that
+// another has the lease, learns from neither answer that it lost it. It must not
+// take an old answer for a new one.
+func TestAnswersThatComeLate(t *testing.T) {
+	for name, lost := range map[string]error{"success": nil, "failure": errors.New("cut")} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 1, func(t *testing.T, w *world) {
+				way := &late{next: w.server.HTTPClient(), err: lost}
+				a, b := tables(w, "a", "b")[0], tables(w, "b")[0]
+				a.api = dynamodb.NewFromConfig(awsConfig(way), func(o *dynamodb.Options) { o.Retryer = aws.NopRetryer{} })
+				r, err := a.take(t.Context(), row{shard: shard0}, "")
+				w.must(err)
+				stop, end := context.WithCancel(t.Context())
+				defer end()
+				l := hold(&lease{
+					table: a, shard: shard0, m: newMetrics(nil, nil),
+					terms: terms{failover: 10 * time.Second, grace: time.Minute},
+				}, r, time.Now(), stop, t.Context())
+				if err := l.confirm(); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(5 * time.Second)
+				resume := make(chan struct{})
+				way.hold = resume
+				time.Sleep(5 * time.Second) // a write is under way by now
+				if way.hold != nil {
+					t.Fatal("no write is under way")
+				}
+				time.Sleep(10 * time.Second)
+				_, err = b.take(t.Context(), w.rows()[shard0], "")
+				w.must(err)
+				l.advance("100")
+				close(resume)
+				if err := l.confirm(); !errors.Is(err, errTaken) {
+					t.Errorf("confirm = %v, want %v", err, errTaken)
+				}
+				if err := l.release(); err != nil {
+					t.Error(err)
+				}
+				if r := w.rows()[shard0]; r.owner != "b" || r.checkpoint != "" {
+					t.Errorf("row = %+v", r)
+				}
+			})
+		})
+	}
+}
+
+// A checkpoint is written within about a second, without anybody waiting for it,
+// and no later one is lost on the way out.
+func TestCheckpointsAreSoon(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		a := tables(w, "a")[0]
+		r, err := a.take(t.Context(), row{shard: shard0}, "")
+		w.must(err)
+		l := hold(&lease{
+			table: a, shard: shard0, m: newMetrics(nil, nil), terms: terms{failover: 10 * time.Second},
+		}, r, time.Now(), t.Context(), t.Context())
+		for _, at := range []string{"5", "30", "7", "200", "1000"} { // one comes out of order
+			l.advance(at)
+			time.Sleep(1100 * time.Millisecond)
+			if got := w.rows()[shard0].checkpoint; got != l.progress() {
+				t.Errorf("checkpoint = %s, want %s", got, l.progress())
+			}
+		}
+		l.advance("1001")
+		l.advance(shardEnd)
+		l.advance("1002")
+		w.must(l.release())
+		if r := w.rows()[shard0]; r.checkpoint != shardEnd || r.owner != "" {
+			t.Errorf("row = %+v", r)
+		}
+		if l.record() != "1001" {
+			t.Errorf("the last record is %s", l.record())
+		}
+	})
+}
