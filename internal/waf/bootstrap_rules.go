@@ -106,7 +106,7 @@ func (b *bootstrap) rules(have []types.Rule, refs *[families][]string) (rules []
 		}
 		if r := &rules[i]; !covers(r.Statement, refs[f]) {
 			r.Statement = anyOf(refs[f])
-			changes = append(changes, fmt.Sprintf("rule %s refers to %d IP sets", name, len(refs[f])))
+			changes = append(changes, fmt.Sprintf("rule %s refers to %d IP set(s)", name, len(refs[f])))
 		}
 		if r := &rules[i]; !b.blocks(r.Action) {
 			r.Action = b.block()

@@ -117,7 +117,7 @@ func TestBootstrapAddsSets(t *testing.T) {
 		cfg.IPv4, cfg.IPv6 = 3, 1
 		r := bootstrapped(t, s, cfg)
 		expectDones(t, r, "kept shop_block-v4-0, created shop_block-v4-1, created shop_block-v4-2, created shop_block-v6-0, changed shop_block")
-		if d := r.Items[4].Detail; d != "rule block-v4 refers to 3 IP sets, rule block-v6 added" {
+		if d := r.Items[4].Detail; d != "rule block-v4 refers to 3 IP set(s), rule block-v6 added" {
 			t.Errorf("changed: %s", d)
 		}
 		cfg.IPv4, cfg.IPv6 = 1, 0 // what is there stays in the rules
@@ -386,6 +386,110 @@ func TestBootstrapErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := Bootstrap(t.Context(), client(s), good); err == nil || !strings.Contains(err.Error(), "of version IPV6") {
+			t.Error(err)
+		}
+	})
+}
+
+// A rule group with rules of the owner's, and a web ACL whose rule of our name
+// refers to a group that is not the one: only what is wrong changes.
+func TestBootstrapMendsAndLeavesTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := strict()
+		c := client(s)
+		east := callOptions(types.ScopeCloudfront)
+		set := bootstrapped(t, s, BootstrapConfig{Scope: types.ScopeCloudfront, Prefix: "other-", IPv4: 1}).SetARNs[0]
+		pass(time.Second)
+		count := &types.RuleAction{Count: &types.CountAction{}}
+		old, err := c.CreateRuleGroup(t.Context(), &wafv2.CreateRuleGroupInput{
+			Name: new("weir-block"), Scope: types.ScopeCloudfront, Capacity: new(int64(20)), VisibilityConfig: visibility("own"), Description: new("ours and yours"),
+			CustomResponseBodies: map[string]types.CustomResponseBody{"sorry": {ContentType: types.ResponseContentTypeTextPlain, Content: new("no")}},
+			Rules: []types.Rule{
+				{Name: new("yours"), Priority: 0, Statement: setStatement(set), Action: count, VisibilityConfig: visibility("yours")},
+				{Name: new("block-v6"), Priority: 5, Statement: setStatement(set), Action: count, VisibilityConfig: visibility("mine"), RuleLabels: []types.Label{{Name: new("banned")}}},
+			},
+		}, east)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		other, err := c.CreateRuleGroup(t.Context(), &wafv2.CreateRuleGroupInput{
+			Name: new("gone"), Scope: types.ScopeCloudfront, Capacity: new(int64(1)), VisibilityConfig: visibility("gone"), Rules: []types.Rule{
+				{Name: new("block-v4"), Priority: 0, Statement: setStatement(set), Action: count, VisibilityConfig: visibility("x")},
+			},
+		}, east)
+		if err != nil {
+			t.Fatal(err)
+		}
+		override := []types.RuleActionOverride{{Name: new("block-v4"), ActionToUse: count}}
+		made, err := c.CreateWebACL(t.Context(), &wafv2.CreateWebACLInput{
+			Name: new("site"), Scope: types.ScopeCloudfront, DefaultAction: &types.DefaultAction{Allow: &types.AllowAction{}}, VisibilityConfig: visibility("site"),
+			Rules: []types.Rule{{
+				Name: new("weir-block"), Priority: 3, VisibilityConfig: visibility("bans"), OverrideAction: &types.OverrideAction{None: &types.NoneAction{}},
+				Statement: &types.Statement{RuleGroupReferenceStatement: &types.RuleGroupReferenceStatement{ARN: other.Summary.ARN, RuleActionOverrides: override}},
+			}},
+		}, east)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := BootstrapConfig{Scope: types.ScopeCloudfront, IPv4: 1, IPv6: 1, WebACL: "site", DryRun: true}
+		want := "rule block-v4 added, rule block-v6 refers to 1 IP set(s), rule block-v6 blocks with status 429; rule weir-block refers to the rule group"
+		for range 2 {
+			r := bootstrapped(t, s, cfg)
+			if got := r.Items[2].Detail + "; " + r.Items[3].Detail; got != want {
+				t.Errorf("dry run %v: %s", cfg.DryRun, got)
+			}
+			cfg.DryRun = false
+		}
+		if r := bootstrapped(t, s, cfg); r.Changed() {
+			t.Errorf("a second run did %s", dones(r))
+		}
+		group, err := c.GetRuleGroup(t.Context(), &wafv2.GetRuleGroupInput{ARN: old.Summary.ARN}, east)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := group.RuleGroup
+		if aws.ToString(g.Description) != "ours and yours" || len(g.CustomResponseBodies) != 1 || *g.VisibilityConfig.MetricName != "own" || len(g.Rules) != 3 {
+			t.Errorf("the rule group is %+v", g)
+		}
+		for _, r := range g.Rules {
+			switch *r.Name {
+			case "yours":
+				if r.Action.Count == nil || r.Priority != 0 {
+					t.Errorf("the owner's rule is %+v", r)
+				}
+			case "block-v4":
+				if r.Action.Block == nil || r.Priority != 1 {
+					t.Errorf("the new rule is %+v", r)
+				}
+			case "block-v6":
+				if r.Action.Block == nil || r.Priority != 5 || len(r.RuleLabels) != 1 || *r.VisibilityConfig.MetricName != "mine" {
+					t.Errorf("the mended rule is %+v", r)
+				}
+			}
+		}
+		acl, err := c.GetWebACL(t.Context(), &wafv2.GetWebACLInput{ARN: made.Summary.ARN}, east)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := acl.WebACL.Rules[0]
+		if ref := groupReference(rule); *ref.ARN != *old.Summary.ARN || !reflect.DeepEqual(ref.RuleActionOverrides, override) || rule.Priority != 3 || len(acl.WebACL.Rules) != 1 {
+			t.Errorf("the reference is %+v of %+v", ref, rule)
+		}
+	})
+}
+
+func TestBootstrapSaysThatAGroupIsTooSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := strict()
+		_, err := client(s).CreateRuleGroup(t.Context(), &wafv2.CreateRuleGroupInput{
+			Name: new("weir-block"), Scope: types.ScopeCloudfront, Capacity: new(int64(1)), VisibilityConfig: visibility("x"),
+		}, callOptions(types.ScopeCloudfront))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Bootstrap(t.Context(), client(s), BootstrapConfig{Scope: types.ScopeCloudfront, IPv4: 2})
+		if err == nil || !strings.Contains(err.Error(), "its capacity of 1 cannot grow") {
 			t.Error(err)
 		}
 	})

@@ -95,7 +95,7 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 	copies := s.copies
 	s.copies = nil
 	for _, x := range r.held {
-		e := pl.entries[x]
+		e := pl.entries.get(x)
 		if e != nil && e.home == s {
 			e.mark = p.readings
 			continue
@@ -139,7 +139,7 @@ func (p *plan) place(s *set, x netip.Prefix, e *entry, ours bool, now int64) *en
 	switch {
 	case e == nil:
 		e = &entry{prefix: x, until: now, mark: p.readings, hand: !ours, orphan: ours}
-		pl.entries[x] = e
+		pl.entries.put(e)
 		s.join(e)
 		if e.orphan {
 			p.orphans = append(p.orphans, e)

@@ -1,8 +1,12 @@
 package waf
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,5 +222,82 @@ func TestDuplicatesOverSets(t *testing.T) {
 		if !f.find("weir-block-v4-2").held[v4(3)] {
 			t.Error("the person's copy was dropped, not ours")
 		}
+	})
+}
+
+func TestTheRefusedEntryIsFoundInAnySpelling(t *testing.T) {
+	pl := &pool{entries: newIndex()}
+	for _, p := range []netip.Prefix{pfx("192.0.2.1/32"), pfx("2001:db8:0:1::/64"), pfx("2001:db8::7/128")} {
+		pl.entries.put(&entry{prefix: p})
+	}
+	f := func(text, want string) {
+		t.Helper()
+		got := ""
+		if e := pl.named(text); e != nil {
+			got = e.prefix.String()
+		}
+		if got != want {
+			t.Errorf("%q is %q, want %q", text, got, want)
+		}
+	}
+	f("192.0.2.1/32", "192.0.2.1/32")
+	f("192.0.2.1", "192.0.2.1/32")
+	f("2001:0DB8:0000:0001:0000:0000:0000:0000/64", "2001:db8:0:1::/64")
+	f("2001:db8::7", "2001:db8::7/128")
+	f("192.0.2.2/32", "")
+	f("IP_ADDRESS", "")
+	f("", "")
+}
+
+// Without anybody to take them, orphans stay.
+func TestOrphansStayWhenNobodyTakesThem(t *testing.T) {
+	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		s.ban(time.Hour, v4(1), v4(2))
+		w := start(t, s.config(f))
+		pass(10 * time.Second)
+		w.halt()
+		cfg := newStore().config(f)
+		cfg.Orphans = nil
+		w = start(t, cfg)
+		pass(24 * time.Hour)
+		w.halt()
+		expectHeld(t, f, v4(1), v4(2))
+	})
+}
+
+// As long as nobody can take them, orphans stay, and Ready says why.
+func TestOrphansStayUntilTheyAreTaken(t *testing.T) {
+	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		s.ban(time.Hour, v4(1), v4(2))
+		w := start(t, s.config(f))
+		pass(10 * time.Second)
+		w.halt()
+		next := newStore()
+		cfg := next.config(f)
+		var full atomic.Bool
+		full.Store(true)
+		taken := cfg.Orphans
+		cfg.Orphans = func(ctx context.Context, held []netip.Prefix) error {
+			if full.Load() {
+				return errors.New("disk full")
+			}
+			return taken(ctx, held)
+		}
+		w = start(t, cfg)
+		defer w.halt()
+		next.ban(time.Hour, v4(3)) // is not held up
+		pass(10 * time.Minute)
+		expectHeld(t, f, v4(1), v4(2), v4(3))
+		if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "disk full") {
+			t.Error(err)
+		}
+		full.Store(false)
+		pass(10 * time.Minute)
+		expectHeld(t, f, v4(1), v4(2), v4(3))
+		if err := w.Ready(); err != nil || len(next.orphans) != 2 {
+			t.Errorf("ready: %v, %d orphans", err, len(next.orphans))
+		}
+		pass(time.Hour)
+		expectHeld(t, f)
 	})
 }

@@ -304,5 +304,5 @@ func (pl *pool) named(text string) *entry {
 		}
 		prefix = netip.PrefixFrom(addr, addr.BitLen())
 	}
-	return pl.entries[prefix.Masked()]
+	return pl.entries.get(prefix.Masked())
 }

@@ -82,7 +82,7 @@ func newPlan(cfg settings, now time.Time) *plan {
 		reads:    newPacer(readsPerSecond),
 	}
 	for f := range p.pools {
-		p.pools[f].entries = make(map[netip.Prefix]*entry)
+		p.pools[f].entries = newIndex()
 	}
 	// A start counts as a write: the process before may have made one just now.
 	p.writes.hold(now.Add(min(p.writes.every, 2*time.Second)))
@@ -120,7 +120,7 @@ func (p *plan) look(now time.Time, inForce iter.Seq[Entry]) {
 		pl := &p.pools[f]
 		for _, e := range pl.before {
 			if e.home == nil && e.seen != p.round {
-				delete(pl.entries, e.prefix)
+				pl.entries.drop(e.prefix)
 			}
 		}
 		clear(pl.before)
@@ -144,7 +144,7 @@ func (p *plan) want(w Entry, now int64) {
 		return
 	}
 	pl := &p.pools[familyOf(prefix)]
-	e := pl.entries[prefix]
+	e := pl.entries.get(prefix)
 	if e != nil && e.seen == p.round { // twice in force: the longer one counts
 		e.until = max(e.until, until)
 		return
@@ -158,7 +158,7 @@ func (p *plan) want(w Entry, now int64) {
 	}
 	if e == nil {
 		e = &entry{prefix: prefix, until: until, created: w.Created.UnixMilli(), since: now}
-		pl.entries[prefix] = e
+		pl.entries.put(e)
 	}
 	e.seen, e.admitted, e.orphan = p.round, !e.poison, false
 	if e.home == nil {

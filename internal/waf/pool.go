@@ -97,7 +97,7 @@ func (s *set) supersede(token string) {
 
 // pool is the IP sets of one family and the entries that go into them.
 type pool struct {
-	entries map[netip.Prefix]*entry
+	entries index
 	sets    []*set
 	loose   []*entry // homeless and in force at the last look
 	before  []*entry // scratch: loose of the look before
@@ -131,7 +131,7 @@ func (p *plan) release(e *entry, now int64) {
 	}
 	e.hand, e.orphan = false, false
 	if e.seen != p.round {
-		delete(pl.entries, e.prefix)
+		pl.entries.drop(e.prefix)
 		return
 	}
 	e.since = now

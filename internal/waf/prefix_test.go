@@ -78,3 +78,31 @@ func TestHeldEntriesCompareAsPrefixes(t *testing.T) {
 		}
 	})
 }
+
+// The index against a plain map.
+func TestIndex(t *testing.T) {
+	addrs := []string{"0.0.0.0", "0.0.0.1", "0.0.1.0", "1.0.0.0", "255.255.255.255", "::", "::1", "::ffff:0.0.0.1", "2001:db8::"}
+	rapid.Check(t, func(t *rapid.T) {
+		x, twin := newIndex(), make(map[netip.Prefix]*entry)
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			a := netip.MustParseAddr(rapid.SampledFrom(addrs).Draw(t, "addr"))
+			p := netip.PrefixFrom(a, rapid.IntRange(1, a.BitLen()).Draw(t, "bits")).Masked()
+			if rapid.Bool().Draw(t, "put") {
+				e := &entry{prefix: p}
+				x.put(e)
+				twin[p] = e
+			} else {
+				x.drop(p)
+				delete(twin, p)
+			}
+			if len(x.v4)+len(x.others) != len(twin) {
+				t.Fatalf("%d and %d entries, not %d", len(x.v4), len(x.others), len(twin))
+			}
+			for q, e := range twin {
+				if x.get(q) != e {
+					t.Fatalf("%s is not what was put", q)
+				}
+			}
+		}
+	})
+}
