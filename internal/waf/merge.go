@@ -147,11 +147,13 @@ func (p *plan) place(s *set, x netip.Prefix, e *entry, ours bool, now int64) *en
 	case e.home == nil:
 		e.mark, e.hand = p.readings, !ours
 		s.join(e)
-	case !ours && !e.hand: // people's copy outlives ours
+	case !e.hand && (!ours || s.name < e.home.name):
+		// People's copy outlives ours; and of two of ours, every Writer drops the
+		// same one: two that drop one each would leave none.
 		other := e.home
 		e.leave()
 		other.copy(x, false)
-		e.mark, e.hand, e.orphan = p.readings, true, false
+		e.mark, e.hand, e.orphan = p.readings, !ours, e.orphan && ours
 		s.join(e)
 	default:
 		s.copy(x, !ours)

@@ -301,3 +301,54 @@ func TestOrphansStayUntilTheyAreTaken(t *testing.T) {
 		expectHeld(t, f)
 	})
 }
+
+// A rolling deploy: for a while two Writers with the same bans write the same sets.
+// Nothing is lost, nothing flaps, and neither takes the other's writes for a person's.
+func TestTwoWritersOverlap(t *testing.T) {
+	bubble(t, 2, 1, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		f.latency = func() time.Duration { return 50 * time.Millisecond }
+		f.check = func(set *fakeSet, before map[netip.Prefix]bool, _ time.Time) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			for p := range before {
+				elsewhere := slices.ContainsFunc(f.sets, func(o *fakeSet) bool { return o.held[p] })
+				if e, known := s.bans[p]; known && !elsewhere && e.Until.After(time.Now()) {
+					t.Errorf("%v: %s was dropped from %s", time.Now(), p, set.name)
+				}
+			}
+		}
+		signals := [2]chan struct{}{make(chan struct{}, 1), make(chan struct{}, 1)}
+		var both []*running
+		for i := range signals {
+			cfg := s.config(f)
+			cfg.Changed = signals[i]
+			both = append(both, start(t, cfg))
+			pass(3300 * time.Millisecond)
+		}
+		for i := range 200 {
+			s.ban(time.Duration(1+i%7)*time.Minute, v4(i), v6(i))
+			for _, c := range signals {
+				select {
+				case c <- struct{}{}:
+				default:
+				}
+			}
+			pass(700 * time.Millisecond)
+		}
+		both[0].halt()
+		pass(time.Minute)
+		want := s.wanted(time.Now())
+		all, twice := f.held()
+		for e := range want {
+			if !all[e.Prefix] {
+				t.Errorf("%s is in force and not held", e.Prefix)
+			}
+		}
+		if st := both[1].Status(); len(twice) > 0 || st.Families[0].Foreign+st.Families[1].Foreign > 0 || len(s.removed) > 0 {
+			t.Errorf("held twice %v, %d taken out, %+v", twice, len(s.removed), st.Families)
+		}
+		pass(10 * time.Minute)
+		expectHeld(t, f)
+		both[1].halt()
+	})
+}
