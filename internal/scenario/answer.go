@@ -106,14 +106,28 @@ func linked(r *cloudfront.Record) facts {
 	return isLinked
 }
 
-// jetpack says whether a call of WordPress's XML-RPC is of the kind that its
-// hosting service makes all day. That kind cannot be used to guess passwords: it
-// is signed, and offers no other methods.
-func jetpack(query []byte) facts {
-	if bytes.Contains(query, []byte("for=jetpack")) {
-		return isJetpack
+// jetpack says whether a request is a call of WordPress's XML-RPC of the kind that
+// its hosting service makes all day: signed, with the parameters that hold the
+// signature. Anybody can add them, so the service's network has to fit, too, where
+// it is logged.
+func jetpack(r *cloudfront.Record, path, query []byte) facts {
+	const automattic = "2635"
+	if !hasSuffix(path, "/xmlrpc.php") {
+		return 0
 	}
-	return 0
+	if asn := r.Raw(cloudfront.FieldASN); len(asn) > 0 && string(asn) != automattic {
+		return 0
+	}
+	found := 0
+	for part := range bytes.SplitSeq(query, []byte{'&'}) {
+		if string(part) == "for=jetpack" || hasPrefix(part, "token=") || hasPrefix(part, "signature=") {
+			found++
+		}
+	}
+	if found < 3 {
+		return 0
+	}
+	return isJetpack
 }
 
 func hasPrefix(b []byte, prefix string) bool {

@@ -105,7 +105,7 @@ func Catalogue() []Scenario {
 		},
 		{
 			Name:        "http-wordpress-login",
-			Description: "Guesses passwords of WordPress, which answers 200 when one is wrong: posts to the login form or to XML-RPC that are not answered with a redirect. More than 12 beyond one each 10 seconds: the app for phones makes up to ten such calls when it starts. The calls of the Jetpack service do not count.",
+			Description: "Guesses passwords of WordPress, which answers 200 when one is wrong: posts to the login form or to XML-RPC that are not answered with a redirect. More than 12 beyond one each 10 seconds: the app for phones makes up to ten such calls when it starts. The signed calls of the Jetpack service do not count.",
 			Kind:        Leaky, Capacity: 12, Leak: 10 * time.Second, Blackhole: 5 * time.Minute, Remediation: true,
 			match: rule{all: isPost | pathWPAuth | wasServed, none: wasRedirected | isJetpack},
 		},

@@ -54,7 +54,7 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 		f |= linked(r)
 	}
 	if f&pathWPAuth != 0 {
-		f |= jetpack(query)
+		f |= jetpack(r, r.Path(), query)
 	}
 	f = f.conclude()
 	for i := range m.set.active {
