@@ -82,8 +82,9 @@ func New(cfg Config) *Pipeline {
 // better. While decisions cannot be stored Handle waits and tries again, and
 // with it the source; its only error is that of a context which ended first.
 func (p *Pipeline) Handle(ctx context.Context, lines [][]byte, arrived []time.Time) error {
+	// Given back at the end and not by defer: a batch that a panic left half done
+	// must not be taken for a fresh one.
 	b := p.batches.Get().(*batch)
-	defer p.batches.Put(b)
 	b.tally = tally{}
 	for i, data := range lines {
 		var at int64
@@ -103,6 +104,7 @@ func (p *Pipeline) Handle(ctx context.Context, lines [][]byte, arrived []time.Ti
 	p.pour(b)
 	p.m.count(&b.tally)
 	p.bad.note(&b.tally)
+	p.batches.Put(b)
 	if err := p.commit(ctx); err != nil {
 		return err
 	}
