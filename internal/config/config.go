@@ -116,7 +116,7 @@ func (c *Config) settings() []setting {
 		{"WEIR_WAF_SCOPE", "CLOUDFRONT", choice(&c.WAF.Scope, "CLOUDFRONT", "REGIONAL"), "scope of the web ACL and its IP sets"},
 		{"WEIR_WAF_SETS", "weir-block-", words(&c.WAF.Sets, "a name prefix, or a list of ARNs separated by commas", "list"), "IP sets that bans are written to"},
 		{"WEIR_WAF_WRITES_PER_SECOND", "0.5", rate(&c.WAF.WritesPerSecond, 0.01, 1), "UpdateIPSet calls; AWS allows one a second, for all writers in the account and region together"},
-		{"WEIR_WAF_EXPIRY_GRACE", "30s", duration(&c.WAF.ExpiryGrace, 0, hour), "how long an ended ban may stay in an IP set, so that one write removes many"},
+		{"WEIR_WAF_EXPIRY_GRACE", "30s", duration(&c.WAF.ExpiryGrace, time.Second, hour), "how long an ended ban may stay in an IP set, so that one write removes many"},
 		{"WEIR_WAF_DRIFT", "1m", duration(&c.WAF.Drift, 10*time.Second, hour), "time between two looks for what others have written to the IP sets"},
 		{"WEIR_WAF_BLOCK_STATUS", "429", status(&c.WAF.BlockStatus), "status that the rule answers a banned client with, by which its records are known; nothing else should answer with it"},
 
@@ -125,6 +125,6 @@ func (c *Config) settings() []setting {
 
 		{"WEIR_LOGGER_LEVEL", "info", choice(&c.Logger.Level, "debug", "info", "warn", "error"), "least severe log lines to write"},
 		{"WEIR_LOGGER_FORMAT", "json", choice(&c.Logger.Format, "json", "console"), "form of a log line"},
-		{"WEIR_STOP_TIMEOUT", "20s", duration(&c.StopTimeout, time.Second, 110*time.Second), "how long an orderly stop may take; the task's stopTimeout should be longer"},
+		{"WEIR_STOP_TIMEOUT", "20s", duration(&c.StopTimeout, 15*time.Second, 110*time.Second), "how long an orderly stop may take; the task's stopTimeout should be longer"},
 	}
 }

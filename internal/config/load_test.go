@@ -52,7 +52,7 @@ var samples = map[string]string{
 	"WEIR_WAF_SCOPE":             "REGIONAL",
 	"WEIR_WAF_SETS":              "arn:a,arn:b",
 	"WEIR_WAF_WRITES_PER_SECOND": "0.25",
-	"WEIR_WAF_EXPIRY_GRACE":      "0s",
+	"WEIR_WAF_EXPIRY_GRACE":      "1s",
 	"WEIR_WAF_DRIFT":             "10s",
 	"WEIR_WAF_BLOCK_STATUS":      "403",
 	"WEIR_API_LISTEN":            "[::1]:80",

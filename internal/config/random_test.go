@@ -45,14 +45,14 @@ func allowed() map[string]*rapid.Generator[string] {
 		"WEIR_WAF_SCOPE":             of("CLOUDFRONT", "REGIONAL"),
 		"WEIR_WAF_SETS":              of("ban-", "arn:a, arn:b,"),
 		"WEIR_WAF_WRITES_PER_SECOND": rapid.Map(rapid.Float64Range(0.01, 1), func(f float64) string { return fmt.Sprint(f) }),
-		"WEIR_WAF_EXPIRY_GRACE":      span(0, hour),
+		"WEIR_WAF_EXPIRY_GRACE":      span(time.Second, hour),
 		"WEIR_WAF_DRIFT":             span(10*time.Second, hour),
 		"WEIR_WAF_BLOCK_STATUS":      of("400", "404", "416", "421", "429", "505"),
 		"WEIR_API_LISTEN":            of(":9180", "localhost:1", "127.9.9.9:0", "[::1]:65535", "0.0.0.0:80", "[::ffff:127.0.0.1]:80"),
 		"WEIR_API_TOKEN":             rapid.StringMatching(`[!-~]{1,99}`),
 		"WEIR_LOGGER_LEVEL":          of("debug", "info", "warn", "error"),
 		"WEIR_LOGGER_FORMAT":         of("json", "console"),
-		"WEIR_STOP_TIMEOUT":          span(time.Second, 110*time.Second),
+		"WEIR_STOP_TIMEOUT":          span(15*time.Second, 110*time.Second),
 		"WEIR_SCENARIO_X_CAPACITY":   of("5", "a=b"),
 	}
 }

@@ -59,7 +59,7 @@ func TestHelp(t *testing.T) {
 	fs.SetOutput(&b)
 	fs.PrintDefaults()
 	for _, want := range []string{
-		"  -stop-timeout duration\n    \thow long an orderly stop may take; the task's stopTimeout should be longer; a duration from 1s to 1m50s (WEIR_STOP_TIMEOUT) (default 20s)\n",
+		"  -stop-timeout duration\n    \thow long an orderly stop may take; the task's stopTimeout should be longer; a duration from 15s to 1m50s (WEIR_STOP_TIMEOUT) (default 20s)\n",
 		"  -kinesis-stream name\n    \tthe stream that CloudFront writes its real-time log to; the name or ARN of a Kinesis data stream (WEIR_KINESIS_STREAM)\n",
 		"  -kinesis-max-records number\n",
 		"  -logger-format value\n    \tform of a log line; json or console (WEIR_LOGGER_FORMAT) (default json)\n",
