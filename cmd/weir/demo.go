@@ -72,6 +72,9 @@ func runDemo(ctx context.Context, w *world) error {
 
 // check fills in what depends on the kind of demo, and refuses the rest.
 func (o *demoOptions) check() error {
+	if err := distinctFiles([]string{o.log}, o.decisions); err != nil {
+		return err
+	}
 	if (o.log == "") != (o.fields == "") {
 		return usageError("-log and -fields go together: a log does not name its columns")
 	}

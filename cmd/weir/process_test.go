@@ -385,3 +385,69 @@ func TestKillAndRestart(t *testing.T) {
 		}
 	}
 }
+
+// A second service stands by: it reads nothing and writes no IP set, since it
+// knows nothing of what the first decided. When the first is killed it takes over
+// and keeps what the sets hold.
+func TestStandby(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	w := newTown(t)
+	first := w.start("run")
+	api := first.api()
+	w.put([]string{"45.9.0.1", "45.9.0.2", "45.9.0.3"})
+	eventually(t, "three bans are in the IP sets", func() bool {
+		held := w.enforced()
+		return held["45.9.0.1"] && held["45.9.0.2"] && held["45.9.0.3"]
+	})
+
+	second := w.start("run", "-ban-file", filepath.Join(w.dir, "second.db"), "-waf-drift", "10s")
+	standby := second.api()
+	eventually(t, "the second service says that it stands by", func() bool {
+		return strings.Contains(w.get(standby+"/readyz"), "standing by")
+	})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, api+"/api/v1/decisions?client=45.9.0.2", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	eventually(t, "the unban reaches the IP set", func() bool { return !w.enforced()["45.9.0.2"] })
+	if shown, err := banned(t.Context(), standby); err != nil || len(shown) > 0 {
+		t.Errorf("the standby shows %v, %v; it has decided nothing", shown, err)
+	}
+	if !strings.Contains(w.get(standby+"/readyz"), "standing by") {
+		t.Error("the standby is none any more while the first service lives")
+	}
+
+	first.kill()
+	w.put([]string{"45.9.0.4"})
+	eventually(t, "the second service bans after the first was killed", func() bool { return w.enforced()["45.9.0.4"] })
+	held := w.enforced()
+	if !held["45.9.0.1"] || !held["45.9.0.3"] || held["45.9.0.2"] {
+		t.Errorf("after the change of hands the sets hold %v", held)
+	}
+}
+
+// get is the body of what an address answers, whatever the status.
+func (w *town) get(address string) string {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(body)
+}

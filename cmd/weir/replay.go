@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,6 +46,9 @@ func runReplay(ctx context.Context, w *world) (err error) {
 	if err != nil {
 		return &codedError{exitUsage, err}
 	}
+	if err := distinctFiles(fs.Args(), *alerts, *decisions); err != nil {
+		return err
+	}
 	out, err := openOutputs(*alerts, *decisions)
 	if err != nil {
 		return err
@@ -67,6 +71,24 @@ func runReplay(ctx context.Context, w *world) (err error) {
 	}
 	r.summary(w.stdout, took)
 	return err
+}
+
+// distinctFiles refuses an output that is an input, or the other output: making
+// it would empty a log.
+func distinctFiles(inputs []string, outputs ...string) error {
+	for i, out := range outputs {
+		if out == "" {
+			continue
+		}
+		for _, other := range append(slices.Clone(inputs), outputs[:i]...) {
+			a, errA := os.Stat(out)
+			b, errB := os.Stat(other)
+			if out == other || errA == nil && errB == nil && os.SameFile(a, b) && a.Mode().IsRegular() {
+				return usageError("%s is to be written, and is named twice", out)
+			}
+		}
+	}
+	return nil
 }
 
 // replay is detection and a store in memory, on event time.

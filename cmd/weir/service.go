@@ -49,6 +49,7 @@ type service struct {
 	http     *http.Server
 	listener net.Listener
 	reading  atomic.Bool // the source runs
+	leading  atomic.Bool // this process reads shards, and so writes the IP sets
 	registry *prometheus.Registry
 	latency  prometheus.Histogram
 }
@@ -100,7 +101,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		AWS: cloud, Stream: cfg.Kinesis.Stream, LeaseTable: cfg.Kinesis.LeaseTable, Worker: cfg.Kinesis.Worker,
 		Start: cfg.Kinesis.Start.Back, Oldest: cfg.Kinesis.Start.Oldest,
 		Poll: cfg.Kinesis.Poll, MaxRecords: cfg.Kinesis.MaxRecords, Fanout: cfg.Kinesis.Fanout,
-		Failover: cfg.Kinesis.Failover, StopGrace: cfg.StopTimeout / 2,
+		Failover: cfg.Kinesis.Failover, StopGrace: cfg.StopTimeout / 4,
 		Logger: log.Named("kinesis"), Registerer: reg,
 	})
 	if err != nil {
@@ -146,42 +147,109 @@ func (s *service) newHTTP(ctx context.Context) (*http.Server, net.Listener, erro
 // get a last write; the store is closed last. The sets stay as they are.
 func (s *service) run(ctx context.Context) error {
 	stopped := context.WithoutCancel(ctx)
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	housekeeping, stopHousekeeping := context.WithCancel(stopped)
 	writing, stopWriting := context.WithCancel(stopped)
 	defer stopHousekeeping()
 	defer stopWriting()
 
 	var wg sync.WaitGroup
-	var storeErr, writeErr, httpErr error
-	wg.Go(func() { storeErr = s.store.Run(housekeeping) })
-	wg.Go(func() { writeErr = s.writer.Run(writing) })
-	wg.Go(func() { httpErr = s.http.Serve(s.listener) })
+	wg.Go(func() {
+		if err := s.store.Run(housekeeping); err != nil {
+			fail(fmt.Errorf("keep the store: %w", err))
+		}
+	})
+	wg.Go(func() {
+		if err := s.write(writing); err != nil {
+			fail(err)
+		}
+	})
+	wg.Go(func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			fail(fmt.Errorf("serve the API: %w", err))
+		}
+	})
 
 	s.log.Info("started", zap.String("version", version()), zap.String("stream", s.cfg.Kinesis.Stream),
 		zap.Stringer("api", s.listener.Addr()))
 	s.reading.Store(true)
 	readErr := s.source.Run(ctx, s.flow.Handle)
 	s.reading.Store(false)
+	failure := context.Cause(ctx)
+	if errors.Is(failure, context.Canceled) {
+		failure = nil // told to stop
+	}
 
 	deadline, cancel := context.WithTimeout(stopped, s.cfg.StopTimeout/3)
 	defer cancel()
-	s.engine.Close()
+	if readErr == nil { // else a batch may still be in the engine
+		s.engine.Close()
+	}
 	stopWriting()
 	shutdownErr := s.http.Shutdown(deadline)
 	stopHousekeeping()
 	wg.Wait()
-	flushErr := s.writer.Flush(deadline)
-	closeErr := s.store.Close()
-	if errors.Is(httpErr, http.ErrServerClosed) {
-		httpErr = nil
+	if s.leading.Load() {
+		if err := s.writer.Flush(deadline); err != nil {
+			// Not a failure of the stop: the next start writes what was left.
+			s.log.Warn("some bans are not in an IP set yet", zap.Error(err))
+		}
 	}
-	if flushErr != nil {
-		// Not a failure of the stop: the next start writes what was left.
-		s.log.Warn("some bans are not in an IP set yet", zap.Error(flushErr))
-	}
-	err := errors.Join(readErr, storeErr, writeErr, httpErr, shutdownErr, closeErr)
+	err := errors.Join(failure, readErr, shutdownErr, s.store.Close())
 	s.log.Info("stopped", zap.Error(err))
 	return err
+}
+
+// lookForLeases is how often it is asked whether this process holds a shard;
+// leaderless is how long it may be without one, as between a shard that ended
+// and its children, before it is no longer the one that counts.
+const (
+	lookForLeases = 200 * time.Millisecond
+	leaderless    = 30 * time.Second
+)
+
+// write keeps the IP sets right while this process is the one that counts: a
+// standby knows no decision of the other's, and would undo them. One that has
+// counted and lost its shards for good is behind in everything: it ends, to be
+// started again as a standby.
+func (s *service) write(ctx context.Context) error {
+	if !s.awaitShards(ctx, true, 0) {
+		return nil
+	}
+	s.leading.Store(true)
+	writing, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	var err error
+	wg.Go(func() { err = s.writer.Run(writing) })
+	lost := s.awaitShards(ctx, false, leaderless)
+	stop()
+	wg.Wait()
+	if lost {
+		s.leading.Store(false)
+		return errors.New("every shard is read by another worker now: start again, as a standby")
+	}
+	return err
+}
+
+// awaitShards waits until this process has held a shard, or none, for that long.
+// It returns false when ctx ends first.
+func (s *service) awaitShards(ctx context.Context, held bool, long time.Duration) bool {
+	tick := time.NewTicker(lookForLeases)
+	defer tick.Stop()
+	for since := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+		if (len(s.source.Status().Shards) > 0) != held {
+			since = time.Now()
+		} else if time.Since(since) >= long {
+			return true
+		}
+	}
 }
 
 // notReady says everything that keeps the service from doing its work.
@@ -194,13 +262,15 @@ func (s *service) notReady() []string {
 		why = append(why, "stream: "+st.Err.Error())
 	case st.Looked.IsZero():
 		why = append(why, "stream: its shards have not been listed yet")
+	case !s.leading.Load():
+		why = append(why, "stream: standing by, its shards are read by another worker or about to be taken")
 	case st.Unowned > 0:
 		why = append(why, fmt.Sprintf("stream: %d of its shards read by nobody", st.Unowned))
 	}
 	if err := s.store.Ready(); err != nil {
 		why = append(why, "decisions: "+err.Error())
 	}
-	if err := s.writer.Ready(); err != nil {
+	if err := s.writer.Ready(); err != nil && s.leading.Load() {
 		why = append(why, "IP sets: "+err.Error())
 	}
 	return why

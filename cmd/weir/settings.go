@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"weir/internal/api"
 	"weir/internal/cloudfront"
 	"weir/internal/config"
 	"weir/internal/scenario"
@@ -29,6 +30,9 @@ func loadSettings(l *config.Loader, w *world) (*config.Config, error) {
 		_, err := waf.ParseSets(c.WAF.Sets, waftypes.Scope(c.WAF.Scope))
 		return err
 	}, "WEIR_WAF_SETS", "WEIR_WAF_SCOPE")
+	l.Check(func(c *config.Config) error {
+		return api.CheckListen(c.API.Listen, c.API.Token)
+	}, "WEIR_API_TOKEN", "WEIR_API_LISTEN")
 	l.Check(func(c *config.Config) error {
 		_, err := scenario.Tune(scenario.Catalogue(), c.Scenario)
 		return err
