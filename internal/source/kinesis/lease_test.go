@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,18 +16,20 @@ import (
 // late is a way to the table on which one answer to a write is held up.
 type late struct {
 	next aws.HTTPClient
-	hold chan struct{} // the next write's answer waits for it; nil = none does
-	err  error         // what becomes of it
+	hold atomic.Pointer[chan struct{}] // the next write's answer waits for it; nil = none does
+	err  error                         // what becomes of it
 }
 
 func (l *late) Do(r *http.Request) (*http.Response, error) {
-	hold := l.hold
-	if hold == nil || !strings.HasSuffix(r.Header.Get("X-Amz-Target"), "UpdateItem") {
+	if !strings.HasSuffix(r.Header.Get("X-Amz-Target"), "UpdateItem") {
 		return l.next.Do(r)
 	}
-	l.hold = nil
+	hold := l.hold.Swap(nil)
+	if hold == nil {
+		return l.next.Do(r)
+	}
 	resp, err := l.next.Do(r)
-	<-hold
+	<-*hold
 	if l.err != nil {
 		return nil, l.err
 	}
@@ -56,9 +59,9 @@ func TestAnswersThatComeLate(t *testing.T) {
 				}
 				time.Sleep(5 * time.Second)
 				resume := make(chan struct{})
-				way.hold = resume
+				way.hold.Store(&resume)
 				time.Sleep(5 * time.Second) // a write is under way by now
-				if way.hold != nil {
+				if way.hold.Load() != nil {
 					t.Fatal("no write is under way")
 				}
 				time.Sleep(10 * time.Second)

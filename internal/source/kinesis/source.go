@@ -177,6 +177,8 @@ func (s *Source) prepare(ctx context.Context) (begin time.Time, consumer string,
 		var noTable *ddbtypes.ResourceNotFoundException
 		var noStream *types.ResourceNotFoundException
 		switch {
+		case errors.Is(err, errMisused):
+			return begin, "", err
 		case errors.As(err, &noTable):
 			return begin, "", fmt.Errorf("lease table %s does not exist in %s: create it with `weir bootstrap`, or any table with the string key %s, billed by request: %w",
 				s.cfg.LeaseTable, s.cfg.AWS.Region, attrShard, err)
@@ -199,7 +201,7 @@ func (s *Source) tryPrepare(ctx context.Context) (begin time.Time, consumer stri
 	if !s.cfg.Oldest {
 		begin = time.Now().Add(-s.cfg.Start)
 	}
-	if begin, err = s.table.begin(ctx, begin); err != nil {
+	if begin, err = s.table.begin(ctx, s.stream.name(), begin); err != nil {
 		return begin, "", err
 	}
 	if s.cfg.Fanout != "" {

@@ -362,6 +362,16 @@ func TestSaysWhatIsMissing(t *testing.T) {
 			}
 			r.cancel()
 		}
+		r := w.run(w.note, nil)
+		time.Sleep(time.Second)
+		r.stop()
+		_, err := w.k.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: new("other"), ShardCount: new(int32(1))})
+		w.must(err)
+		r = w.run(w.note, func(c *Config) { c.Stream = "other" })
+		<-r.done
+		if r.err == nil || !strings.Contains(r.err.Error(), `lease table leases is about stream "logs", not "other"`) {
+			t.Errorf("error = %v", r.err)
+		}
 	})
 }
 

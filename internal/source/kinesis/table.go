@@ -13,7 +13,7 @@ import (
 	chk "github.com/vmware/vmware-go-kcl-v2/clientlibrary/checkpoint"
 )
 
-// The attributes of a row. All but the last two are the library's own.
+// The attributes of a row. The first six are the library's own.
 const (
 	attrShard      = chk.LeaseKeyKey       // S, the key
 	attrOwner      = chk.LeaseOwnerKey     // S, absent when nobody holds the lease
@@ -23,10 +23,12 @@ const (
 	attrClaim      = chk.ClaimRequestKey   // S, who asks for the lease
 	attrRevision   = "Revision"            // N, grows with every write
 	attrStart      = "Start"               // S, in the row startKey only
+	attrStream     = "Stream"              // S, likewise: the name of the stream
 )
 
-// startKey is the key of the one row that is not a shard's. It says where
-// shards without a checkpoint are read from: a time, or startOldest.
+// startKey is the key of the one row that is not a shard's. It says which stream
+// the table is about, and where shards without a checkpoint are read from: a
+// time, or startOldest.
 const (
 	startKey    = "start"
 	startOldest = "TRIM_HORIZON"
@@ -35,6 +37,9 @@ const (
 // errRefused means that a write's condition did not hold: the row is not, or no
 // longer, what the writer took it for.
 var errRefused = errors.New("the row was changed by another worker")
+
+// errMisused means that a table's start row rules the table out.
+var errMisused = errors.New("the lease table is not this stream's")
 
 // row is what the lease table says about a shard.
 type row struct {
@@ -143,14 +148,15 @@ func (t *table) drop(ctx context.Context, seen row) error {
 // begin returns where shards without a checkpoint are read from. The first
 // worker that asks settles it for all: the given time, or the oldest record if
 // that is zero.
-func (t *table) begin(ctx context.Context, first time.Time) (time.Time, error) {
-	value := startOldest
+func (t *table) begin(ctx context.Context, stream string, first time.Time) (time.Time, error) {
+	start := startOldest
 	if !first.IsZero() {
-		value = first.UTC().Format(time.RFC3339Nano)
+		start = first.UTC().Format(time.RFC3339Nano)
 	}
+	item := key(startKey)
+	item[attrStart], item[attrStream] = text(start), text(stream)
 	_, err := t.api.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &t.name, ConditionExpression: aws.String("attribute_not_exists(ShardID)"),
-		Item: map[string]types.AttributeValue{attrShard: text(startKey), attrStart: text(value)},
+		TableName: &t.name, Item: item, ConditionExpression: aws.String("attribute_not_exists(ShardID)"),
 	})
 	if err = t.explain(err, "write the row of", startKey); err != nil && !errors.Is(err, errRefused) {
 		return time.Time{}, err
@@ -162,15 +168,24 @@ func (t *table) begin(ctx context.Context, first time.Time) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, t.explain(err, "read the row of", startKey)
 		}
-		value = textOf(out.Item[attrStart])
+		item = out.Item
 	}
-	if value == startOldest {
+	return t.beginOf(item, stream)
+}
+
+// beginOf reads the start row.
+func (t *table) beginOf(item map[string]types.AttributeValue, stream string) (time.Time, error) {
+	if other := textOf(item[attrStream]); other != stream {
+		return time.Time{}, fmt.Errorf("lease table %s is about stream %q, not %q: %w", t.name, other, stream, errMisused)
+	}
+	start := textOf(item[attrStart])
+	if start == startOldest {
 		return time.Time{}, nil
 	}
-	at, err := time.Parse(time.RFC3339Nano, value)
+	at, err := time.Parse(time.RFC3339Nano, start)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("lease table %s: row %q: attribute %s %q is neither a time nor %s",
-			t.name, startKey, attrStart, value, startOldest)
+		return time.Time{}, fmt.Errorf("lease table %s: row %q: attribute %s %q is neither a time nor %s: %w",
+			t.name, startKey, attrStart, start, startOldest, errMisused)
 	}
 	return at, nil
 }

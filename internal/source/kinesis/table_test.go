@@ -118,7 +118,7 @@ func TestBegin(t *testing.T) {
 		ab := tables(w, "a", "b")
 		first := time.Now().Add(-time.Minute)
 		for i, tb := range ab {
-			got, err := tb.begin(t.Context(), first.Add(time.Duration(i)*time.Hour))
+			got, err := tb.begin(t.Context(), "logs", first.Add(time.Duration(i)*time.Hour))
 			w.must(err)
 			if !got.Equal(first) {
 				t.Errorf("begin = %v, want %v", got, first)
@@ -131,7 +131,7 @@ func TestBegin(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		ab := tables(w, "a", "b")
 		for i, tb := range ab {
-			got, err := tb.begin(t.Context(), time.Time{}.Add(time.Duration(i)))
+			got, err := tb.begin(t.Context(), "logs", time.Time{}.Add(time.Duration(i)))
 			w.must(err)
 			if !got.IsZero() {
 				t.Errorf("begin = %v, want the oldest record", got)
@@ -140,11 +140,14 @@ func TestBegin(t *testing.T) {
 	})
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		_, err := w.d.PutItem(t.Context(), &dynamodb.PutItemInput{
-			TableName: new("leases"), Item: map[string]ddbtypes.AttributeValue{attrShard: text(startKey), attrStart: text("noon")},
+			TableName: new("leases"), Item: map[string]ddbtypes.AttributeValue{attrShard: text(startKey), attrStart: text("noon"), attrStream: text("logs")},
 		})
 		w.must(err)
-		if _, err := tables(w, "a")[0].begin(t.Context(), time.Now()); err == nil || !strings.Contains(err.Error(), `"noon"`) {
-			t.Errorf("error = %v", err)
+		for stream, want := range map[string]string{"logs": `"noon"`, "other": `about stream "logs", not "other"`} {
+			_, err := tables(w, "a")[0].begin(t.Context(), stream, time.Now())
+			if !errors.Is(err, errMisused) || !strings.Contains(err.Error(), want) {
+				t.Errorf("error = %v, want %s", err, want)
+			}
 		}
 	})
 }
