@@ -347,7 +347,9 @@ func TestTwoWritersOverlap(t *testing.T) {
 		if st := both[1].Status(); len(twice) > 0 || st.Families[0].Foreign+st.Families[1].Foreign > 0 || len(s.removed) > 0 {
 			t.Errorf("held twice %v, %d taken out, %+v", twice, len(s.removed), st.Families)
 		}
-		pass(10 * time.Minute)
+		// What one wrote and the other first read when its ban was over is an orphan,
+		// and orphans live for an hour.
+		pass(2 * time.Hour)
 		expectHeld(t, f)
 		both[1].halt()
 	})

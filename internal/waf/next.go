@@ -56,7 +56,7 @@ func (p *plan) next(now time.Time) step {
 	if st, ok := p.nextRead(now); ok {
 		return st
 	}
-	if p.drain && p.adopted && !p.stale(now) && !p.unread() && !p.waiting() {
+	if p.drain && p.adopted && !p.stale(now) && !p.unread() && !p.waiting() && !p.unproven() {
 		return step{do: doFinish}
 	}
 	return step{do: doWait, until: p.wake(now)}
@@ -173,6 +173,11 @@ func (p *plan) nextRead(now time.Time) (step, bool) {
 // unread reports whether a set has to be read before it can be written.
 func (p *plan) unread() bool {
 	return slices.ContainsFunc(p.sets, func(s *set) bool { return !s.known && !s.missing })
+}
+
+// unproven reports whether some set has to be written for its description's sake.
+func (p *plan) unproven() bool {
+	return slices.ContainsFunc(p.sets, func(s *set) bool { return s.known && !s.missing && s.unproven() })
 }
 
 // wake gives the time of the next step if nothing changes until then.

@@ -54,7 +54,8 @@ func (p *plan) pick(now time.Time) *set {
 //  3. where none has room for all, the one with most room;
 //  4. with no ban pending, the set with the oldest expiry past its grace;
 //  5. a set that people changed, so that its description proves again what is
-//     ours: a restart would otherwise have to take bans for theirs.
+//     ours: a restart would otherwise have to take bans for theirs, and keep them
+//     for ever. The last round before a stop does this, too.
 func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 	ms := now.UnixMilli()
 	turns := time.Duration(len(pl.sets)*int(families)) * p.writes.interval(now)
@@ -78,7 +79,7 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		if s.lapsed != 0 && (lapsed == nil || s.lapsed < lapsed.lapsed) {
 			lapsed = s
 		}
-		if s.unsigned != 0 && s.own > 0 && s.unsigned <= over {
+		if s.unproven() && (s.unsigned <= over || p.drain) {
 			unsigned = s
 		}
 	}
@@ -89,12 +90,10 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		return urgent, since
 	case riding != nil:
 		return riding, pl.oldest
-	case p.drain:
-		return nil, 0
-	case lapsed != nil && lapsed.lapsed <= over:
+	case lapsed != nil && lapsed.lapsed <= over && !p.drain:
 		return lapsed, lapsed.lapsed + p.grace.Milliseconds()
 	case unsigned != nil:
-		return unsigned, unsigned.unsigned + p.grace.Milliseconds()
+		return unsigned, unsigned.unsigned
 	}
 	return nil, 0
 }

@@ -232,7 +232,7 @@ func (p *plan) sumSet(s *set, now int64) {
 			p.due = earliest(p.due, over)
 		}
 	}
-	if over := s.unsigned + grace; s.unsigned != 0 && s.own > 0 && over > now {
+	if over := s.unsigned + grace; s.unproven() && over > now {
 		p.due = earliest(p.due, over)
 	}
 }

@@ -95,6 +95,10 @@ func (s *set) supersede(token string) {
 	s.past = append(s.past, token)
 }
 
+// unproven reports whether the set holds bans of ours that its description does
+// not prove to be ours.
+func (s *set) unproven() bool { return s.unsigned != 0 && s.own > 0 }
+
 // pool is the IP sets of one family and the entries that go into them.
 type pool struct {
 	entries index

@@ -242,6 +242,29 @@ func TestARestartKeepsBansAndHandAddedEntries(t *testing.T) {
 	}
 }
 
+// A stop right after a hand edit leaves a description that proves what is ours:
+// otherwise the next start, without the store, would keep our bans for ever.
+func TestAStopRestoresTheProof(t *testing.T) {
+	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		w := start(t, s.config(f))
+		mine := numbered(v4, 0, 50)
+		s.ban(3*time.Hour, mine...)
+		pass(10 * time.Second)
+		office := []netip.Prefix{pfx("203.0.113.0/24"), pfx("198.51.100.7/32")}
+		f.edit("weir-block-v4-0", office, mine[:1], nil)
+		pass(65 * time.Second) // the edit has been seen, and its grace is not over
+		w.halt()
+		if err := w.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.unban(mine...) // the store is lost
+		w = start(t, s.config(f))
+		pass(2 * time.Hour) // orphans live for one
+		expectHeld(t, f, office...)
+		w.halt()
+	})
+}
+
 func TestASetNoWeirWroteIsPeoples(t *testing.T) {
 	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
 		desc := "blocked by the operations team"
@@ -421,8 +444,12 @@ func TestReadySaysWhy(t *testing.T) {
 			}
 		}
 		f.breaks(func(string) fault { return forbid })
+		fresh, err := New(s.config(f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(&running{Writer: fresh}, "not been read yet")
 		w := start(t, s.config(f))
-		expect(w, "not been read yet")
 		pass(10 * time.Minute)
 		expect(w, "AccessDenied")
 		if n := len(f.reads); n > 30 {
