@@ -96,6 +96,13 @@ func (g *ledger) get(id string) *shard {
 	return g.held[id]
 }
 
+// any tells whether the worker holds a shard.
+func (g *ledger) any() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.held) > 0
+}
+
 // past tells how far a shard was handled by this process before, and when its
 // lease ended; zero values if it never had it.
 func (g *ledger) past(id string) (handled string, freed time.Time) {

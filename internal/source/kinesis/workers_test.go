@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"weir/internal/awslocal"
 )
 
@@ -145,12 +147,12 @@ func TestOneReadsAll(t *testing.T) {
 		w.trickle(20, 50*time.Millisecond, 5*time.Second)
 		var all int
 		for _, r := range rs {
-			switch r.holds() {
+			switch n := w.gained(r); n {
 			case 0:
 			case 16:
 				all++
 			default:
-				t.Errorf("a worker has %d shards", r.holds())
+				t.Errorf("a worker has taken %d shards and holds %d", n, r.holds())
 			}
 		}
 		if all != 1 {
@@ -160,6 +162,40 @@ func TestOneReadsAll(t *testing.T) {
 		for _, r := range rs {
 			r.stop()
 		}
+		w.wantAll(false)
+	})
+}
+
+// However shards came into several hands, who has fewer gives them up.
+func TestFewerYield(t *testing.T) {
+	inWorld(t, 4, func(t *testing.T, w *world) {
+		r := w.run(w.note, nil)
+		w.trickle(10, 100*time.Millisecond, 5*time.Second)
+		other := tables(w, "zzz")[0]
+		held := w.rows()
+		delete(held, shard0)
+		for id, row := range held {
+			taken, err := other.take(t.Context(), row, "")
+			w.must(err)
+			held[id] = taken
+		}
+		for range 20 {
+			w.add(10)
+			time.Sleep(time.Second)
+			for id, row := range held {
+				row.revision++
+				_, err := other.write(t.Context(), change{shard: id, revision: row.revision})
+				w.must(err)
+				held[id] = row
+			}
+		}
+		ended := func(why string) float64 { return testutil.ToFloat64(r.s.m.ended.WithLabelValues(why)) }
+		if r.holds() != 0 || ended("taken") != 3 || ended("yielded") != 1 {
+			t.Errorf("%d shards are held, %v were taken and %v given up", r.holds(), ended("taken"), ended("yielded"))
+		}
+		w.until("takeover", 15*time.Second, func() bool { return r.holds() == 4 }) // the other falls silent
+		w.untilAll(time.Second)
+		r.stop()
 		w.wantAll(false)
 	})
 }
