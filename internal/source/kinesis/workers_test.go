@@ -140,6 +140,7 @@ func TestShortFailover(t *testing.T) {
 func TestOneReadsAll(t *testing.T) {
 	inWorld(t, 16, func(t *testing.T, w *world) {
 		defer w.watch()()
+		w.faults.Add(awslocal.Fault{Do: awslocal.FaultDelay, Delay: 10 * time.Millisecond}) // all look before one takes
 		var rs []*runner
 		for range 4 {
 			rs = append(rs, w.run(w.note, nil))
