@@ -28,6 +28,7 @@ type checkpointer struct {
 
 	taking, doing context.Context // of leases, see lease
 	log           *zap.Logger
+	quiet         *seldom // about the table
 	m             *metrics
 }
 
@@ -62,11 +63,18 @@ func (c *checkpointer) GetLease(status *par.ShardStatus, _ string) error {
 		return chk.ErrLeaseNotAcquired{}
 	}
 	if err != nil {
+		c.m.tableErrors.Inc()
+		if skipped, ok := c.quiet.ok(); ok {
+			c.log.Warn("shard could not be taken", zap.String("shard", id), zap.Error(err), zap.Int("lines_left_out", skipped))
+		}
 		return err
 	}
 	handled, _ := c.ledger.past(id)
-	l := &lease{table: c.board.table, shard: id, terms: c.board.terms, m: c.m, handled: handled}
-	c.ledger.add(&shard{id: id, lease: hold(l, r, begun, c.taking, c.doing)})
+	l := &lease{
+		table: c.board.table, shard: id, terms: c.board.terms, handled: handled,
+		log: c.log, quiet: c.quiet, m: c.m,
+	}
+	c.ledger.add(&shard{id: id, taken: begun, lease: hold(l, r, begun, c.taking, c.doing)})
 	c.m.taken.WithLabelValues(how).Inc()
 	c.log.Info("shard taken", zap.String("shard", id), zap.String("from", how), zap.String("checkpoint", l.progress()))
 

@@ -10,11 +10,16 @@
 // safely it is not asked to do; it works on three things it is handed:
 //
 //   - a Kinesis client that never calls Kinesis (front.go). Listing shards waits
-//     for a shard to take (board.go), getting records paces, retries and obeys
-//     the stop signal (reader.go, fanout.go), and records travel beside KCL, not
-//     through it (feed.go);
+//     for a shard to take (board.go, and rules.go for which), getting records
+//     paces, retries and obeys the stop signal (reader.go, fanout.go), and
+//     records travel beside KCL, not through it (feed.go);
 //   - a checkpointer whose methods answer from memory (checkpointer.go). Every
 //     lease has one goroutine, and only that one writes its row (lease.go),
 //     always under a condition (table.go);
 //   - a processor that calls handle (processor.go).
+//
+// What a worker needs to be allowed: kinesis:ListShards, GetShardIterator and
+// GetRecords on the stream, and with enhanced fan-out DescribeStreamSummary,
+// DescribeStreamConsumer, RegisterStreamConsumer and SubscribeToShard;
+// dynamodb:Scan, GetItem, PutItem, UpdateItem and DeleteItem on the table.
 package kinesis

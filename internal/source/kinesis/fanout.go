@@ -68,6 +68,7 @@ func (f *fanout) open(s *shard, from *types.StartingPosition) (*kinesis.Subscrib
 		t.close()
 		return nil, err
 	}
+	t.silence.Reset(eventSilence)
 	return out, nil
 }
 

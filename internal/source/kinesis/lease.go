@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Why a shard is not, or no longer, read here.
@@ -29,6 +31,8 @@ type lease struct {
 	table *table
 	shard string
 	terms terms
+	log   *zap.Logger
+	quiet *seldom // shared by all leases, whose table it is
 	m     *metrics
 
 	// taking ends when no more records are to be taken up: the service stops,
@@ -122,6 +126,10 @@ func (l *lease) renew(ctx context.Context) {
 	case silent > l.terms.failover+l.terms.grace:
 		err = errExpired
 	default:
+		if skipped, ok := l.quiet.ok(); ok && ctx.Err() == nil {
+			l.log.Warn("lease could not be renewed, and the shard is read on", zap.String("shard", l.shard),
+				zap.Duration("since", silent), zap.Error(err), zap.Int("lines_left_out", skipped))
+		}
 		return
 	}
 	l.lost = true

@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"go.uber.org/zap"
 )
 
 // late is a way to the table on which one answer to a write is held up.
@@ -51,7 +52,7 @@ func TestAnswersThatComeLate(t *testing.T) {
 				stop, end := context.WithCancel(t.Context())
 				defer end()
 				l := hold(&lease{
-					table: a, shard: shard0, m: newMetrics(nil, nil),
+					table: a, shard: shard0, m: newMetrics(nil, nil), log: zap.NewNop(), quiet: new(seldom),
 					terms: terms{failover: 10 * time.Second, grace: time.Minute},
 				}, r, time.Now(), stop, t.Context())
 				if err := l.confirm(); err != nil {
@@ -91,7 +92,8 @@ func TestCheckpointsAreSoon(t *testing.T) {
 		r, err := a.take(t.Context(), row{shard: shard0}, "")
 		w.must(err)
 		l := hold(&lease{
-			table: a, shard: shard0, m: newMetrics(nil, nil), terms: terms{failover: 10 * time.Second},
+			table: a, shard: shard0, m: newMetrics(nil, nil), log: zap.NewNop(), quiet: new(seldom),
+			terms: terms{failover: 10 * time.Second},
 		}, r, time.Now(), t.Context(), t.Context())
 		for _, at := range []string{"5", "30", "7", "200", "1000"} { // one comes out of order
 			l.advance(at)

@@ -14,6 +14,7 @@ import (
 // until it was given back or lost.
 type shard struct {
 	id     string
+	taken  time.Time
 	lease  *lease
 	feed   feed
 	reader *reader // of KCL's consumer, which alone uses it; nil with enhanced fan-out
@@ -30,6 +31,20 @@ type stats struct {
 	read     atomic.Int64 // Unix milliseconds of the latest read that succeeded; 0 = none yet
 	arrived  atomic.Int64 // Unix milliseconds at which the latest record arrived in the stream; 0 = none yet
 	retrying atomic.Bool  // handle has returned an error for the batch in hand
+}
+
+// lag returns how far reading is behind the newest record, as far as is known:
+// while nothing can be read, or a batch is in hand for long, it grows.
+func (s *shard) lag() time.Duration {
+	last := s.taken
+	if read := s.stats.read.Load(); read != 0 {
+		last = time.UnixMilli(read)
+	}
+	lag := time.Duration(s.stats.behind.Load()) * time.Millisecond
+	if silent := time.Since(last); silent > maxPoll {
+		lag += silent
+	}
+	return lag
 }
 
 // sawPage notes what a read has brought.

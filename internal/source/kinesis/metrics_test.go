@@ -7,6 +7,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"weir/internal/awslocal"
 )
 
 func TestMetrics(t *testing.T) {
@@ -60,18 +65,52 @@ kinesis_shard_lag_seconds{shard="shardId-000000000001"} 0
 	})
 }
 
+// Lag grows while nothing is read, whatever the latest read has said.
+func TestLagGrows(t *testing.T) {
+	for name, f := range map[string]awslocal.FaultKind{"no read": awslocal.FaultHang, "no iterator": awslocal.FaultError} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 1, func(t *testing.T, w *world) {
+				if f == awslocal.FaultError {
+					w.faults.Add(fault("kinesis", "GetShardIterator", f, time.Minute))
+				}
+				r := w.run(w.note, nil)
+				time.Sleep(2 * time.Second)
+				w.faults.Add(fault("kinesis", "GetRecords", f, time.Minute))
+				time.Sleep(30 * time.Second)
+				if lag := r.s.Status().Shards[0].Behind; lag < 25*time.Second || lag > 35*time.Second {
+					t.Errorf("after 30 s without a read the lag is %v", lag)
+				}
+				time.Sleep(time.Minute)
+				if lag := r.s.Status().Shards[0].Behind; lag != 0 {
+					t.Errorf("with reads the lag is %v", lag)
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
 // A shard that nobody reads shows, and so does what keeps it so.
 func TestUnownedShows(t *testing.T) {
 	inWorld(t, 2, func(t *testing.T, w *world) {
 		w.faults.Add(fault("dynamodb", "UpdateItem", "throttle", time.Minute))
-		r := w.run(w.note, nil)
+		core, logs := observer.New(zapcore.WarnLevel)
+		r := w.run(w.note, func(c *Config) { c.Logger = zap.New(core) })
 		time.Sleep(10 * time.Second)
+		if n := logs.FilterMessage("shard could not be taken").Len(); n != 1 {
+			t.Errorf("logged %d times that a shard could not be taken", n)
+		}
 		if st := r.s.Status(); st.Unowned != 2 || st.Open != 2 || len(st.Shards) != 0 {
 			t.Errorf("status: %+v", st)
 		}
 		time.Sleep(time.Minute)
 		if st := r.s.Status(); st.Unowned != 0 || st.Err != nil || time.Since(st.Looked) > 2*time.Second {
 			t.Errorf("status: %+v", st)
+		}
+		w.faults.Add(fault("dynamodb", "UpdateItem", "throttle", time.Minute))
+		time.Sleep(70 * time.Second)
+		if n := logs.FilterMessage("lease could not be renewed, and the shard is read on").Len(); n != 1 {
+			t.Errorf("logged %d times that a lease could not be renewed", n)
 		}
 		w.faults.Add(fault("kinesis", "ListShards", "error", time.Minute))
 		time.Sleep(5 * time.Second)

@@ -33,8 +33,8 @@ type Source struct {
 	log    *zap.Logger
 	m      *metrics
 
-	quietRead, quietHandle seldom
-	ran                    atomic.Bool
+	quietRead, quietTable, quietHandle seldom
+	ran                                atomic.Bool
 
 	mu     sync.Mutex
 	report boardReport
@@ -130,7 +130,7 @@ func (s *Source) worker(ctx, doing context.Context, handle Handle, cfg *kcl.Kine
 			log: s.log, quiet: &s.quietRead, m: s.m,
 		}
 	}
-	c := &checkpointer{board: b, ledger: s.ledger, taking: ctx, doing: doing, log: s.log, m: s.m}
+	c := &checkpointer{board: b, ledger: s.ledger, taking: ctx, doing: doing, log: s.log, quiet: &s.quietTable, m: s.m}
 	newProcessor := processors(func() *processor {
 		return &processor{handle: handle, ledger: s.ledger, log: s.log, quiet: &s.quietHandle, m: s.m}
 	})

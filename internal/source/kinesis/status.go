@@ -15,7 +15,7 @@ type Status struct {
 // ShardStatus is how the reading of one shard stands.
 type ShardStatus struct {
 	ID         string
-	Behind     time.Duration // behind the newest record of the shard
+	Behind     time.Duration // behind the newest record of the shard; grows while nothing can be read
 	Read       time.Time     // latest read that succeeded; zero = none yet
 	Arrived    time.Time     // arrival in the stream of the latest record that was read; zero = none yet
 	Checkpoint string        // how far it is handled: sequence number, or "" = nothing yet
@@ -31,7 +31,7 @@ func (s *Source) Status() Status {
 	for _, sh := range s.ledger.all() {
 		st.Shards = append(st.Shards, ShardStatus{
 			ID:         sh.id,
-			Behind:     time.Duration(sh.stats.behind.Load()) * time.Millisecond,
+			Behind:     sh.lag(),
 			Read:       timeOf(sh.stats.read.Load()),
 			Arrived:    timeOf(sh.stats.arrived.Load()),
 			Checkpoint: sh.lease.progress(),
