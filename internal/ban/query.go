@@ -131,5 +131,9 @@ func parseCursor(s string) (position, error) {
 	if err != nil || len(b) < 10 || b[0] != cursorVersion {
 		return position{}, bad
 	}
-	return position{created: int64(binary.BigEndian.Uint64(b[1:9])), id: string(b[9:])}, nil
+	p := position{created: int64(binary.BigEndian.Uint64(b[1:9])), id: string(b[9:])}
+	if p.cursor() != s { // the decoder passes over line breaks
+		return position{}, bad
+	}
+	return p, nil
 }
