@@ -52,7 +52,7 @@ func TestOverLoopback(t *testing.T) {
 				return err
 			})
 			w.must(err)
-			w.wantAll(false)
+			w.wantAll(true) // in real time a slow machine may lose a subscription and read again
 			for id, r := range w.rows() {
 				if r.owner != "" || r.checkpoint == "" {
 					t.Errorf("row of %s: %+v", id, r)
