@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func eager(t *testing.T) *httptest.Server {
 	t.Helper()
 	page := fmt.Sprintf(`{"MillisBehindLatest":0,"NextShardIterator":"n","Records":[{"Data":%q,"PartitionKey":"k","SequenceNumber":"1"}]}`,
-		strings.Repeat("QUFB", 1<<18))
+		strings.Repeat("QUFB", 1<<16))
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, page)
 	}))
@@ -46,7 +46,7 @@ func errorsOf(t *testing.T, calls int, url string, c aws.HTTPClient) (failed int
 		switch {
 		case err != nil:
 			failed++
-		case len(out.Records) != 1 || len(out.Records[0].Data) != 3<<18:
+		case len(out.Records) != 1 || len(out.Records[0].Data) != 3<<16:
 			t.Fatalf("answer is not whole: %d records", len(out.Records))
 		}
 	}

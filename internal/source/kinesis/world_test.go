@@ -195,7 +195,7 @@ func (w *world) peek() (map[string]row, error) {
 	return rows, nil
 }
 
-// watch looks at the table every 100 ms until the returned func is called.
+// watch looks at the table four times a second until the returned func is called.
 func (w *world) watch() (stop func()) {
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -204,7 +204,7 @@ func (w *world) watch() (stop func()) {
 			select {
 			case <-done:
 				return
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(250 * time.Millisecond):
 				_, _ = w.peek() // the next look will do
 			}
 		}
