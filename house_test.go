@@ -25,7 +25,10 @@ var floors = map[string][]string{
 	"internal/config": {},
 
 	"internal/cloudfront":          {},
-	"internal/scenario":            {"internal/cloudfront"},
+	"internal/payload":             {"internal/cloudfront"},
+	"internal/agent":               {"internal/cloudfront"},
+	"internal/filter":              {"internal/cloudfront"},
+	"internal/scenario":            {"internal/cloudfront", "internal/filter", "internal/payload", "internal/agent"},
 	"internal/detect":              {"internal/cloudfront", "internal/scenario"},
 	"internal/ban":                 {"internal/detect", "internal/scenario"},
 	"internal/pipeline":            {"internal/cloudfront", "internal/detect", "internal/ban"},
@@ -47,7 +50,7 @@ var outside = []struct {
 	{"github.com/aws/", []string{"internal/source/kinesis", "internal/waf", "internal/awslocal", "internal/awshttp", "cmd"}},
 	{"github.com/vmware/", []string{"internal/source/kinesis"}},
 	{"modernc.org/", []string{"internal/ban"}},
-	{"net/http", []string{"internal/api", "internal/awslocal", "internal/awshttp", "cmd"}},
+	{"net/http", []string{"internal/agent", "internal/api", "internal/awslocal", "internal/awshttp", "cmd"}},
 }
 
 // A source is one file of Go that is not a test.

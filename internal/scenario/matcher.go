@@ -6,14 +6,36 @@ import (
 	"weir/internal/cloudfront"
 )
 
-// A Hit is a scenario that a record matches.
+// An Effect is what a record does to a bucket.
+type Effect uint8
+
+const (
+	Pour   Effect = iota // adds to it
+	Drain                // takes out of it, if there is any
+	Cancel               // empties it, without an alert, if there is any
+	Shield               // no alert about this bucket's key for Scenario.Shield after this record
+)
+
+// WholeEvent is the Weight of one event.
+const WholeEvent = 1000
+
+// A Hit is a scenario that a record matches, and what it does there.
 type Hit struct {
 	Scenario uint16 // index in the Set
+	Effect   Effect
+
+	// Weight is by how much a Pour or a Drain changes the bucket, in thousandths of
+	// an event.
+	Weight uint32
 
 	// Distinct is the fingerprint of the value that a bucket of the scenario counts
 	// only once in its life; 0 when it counts every event. Fingerprints are seeded
 	// in each process, so that nobody can choose values that collide.
 	Distinct uint32
+
+	// Group is the fingerprint of what, beside the client, the bucket is for: 0 =
+	// nothing else.
+	Group uint32
 }
 
 // A Matcher tells which scenarios of its Set a record hits. It belongs to one
@@ -59,7 +81,7 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 	f = f.conclude()
 	for i := range m.set.active {
 		if a := &m.set.active[i]; a.match.holds(f) {
-			hits = append(hits, Hit{a.index, m.fingerprint(a.distinct, f, path, r, query)})
+			hits = append(hits, Hit{Scenario: a.index, Weight: WholeEvent, Distinct: m.fingerprint(a.distinct, f, path, r, query)})
 		}
 	}
 	return hits

@@ -17,13 +17,14 @@ import (
 type Kind uint8
 
 const (
-	Leaky   Kind = iota // overflows when more than Capacity events are in the bucket
-	Trigger             // overflows at every event
+	Leaky       Kind = iota // overflows when more than Capacity events are in the bucket
+	Trigger                 // overflows at every event
+	Conditional             // overflows when its condition holds of what is in the bucket
 )
 
-var kindNames = [...]string{Leaky: "leaky", Trigger: "trigger"}
+var kindNames = [...]string{Leaky: "leaky", Trigger: "trigger", Conditional: "conditional"}
 
-// String returns "leaky" or "trigger".
+// String returns "leaky", "trigger" or "conditional".
 func (k Kind) String() string {
 	if int(k) >= len(kindNames) {
 		return fmt.Sprintf("Kind(%d)", k)
@@ -50,15 +51,67 @@ func (m Mode) String() string {
 	return modeNames[m]
 }
 
+// Severity is how much harm an attack may do. It decides who gives way when there
+// are more bans than AWS WAF has room for.
+type Severity uint8
+
+const (
+	Low Severity = iota
+	Medium
+	High
+	Critical
+)
+
+var severityNames = [...]string{Low: "low", Medium: "medium", High: "high", Critical: "critical"}
+
+// String returns "low", "medium", "high" or "critical".
+func (s Severity) String() string {
+	if int(s) >= len(severityNames) {
+		return fmt.Sprintf("Severity(%d)", s)
+	}
+	return severityNames[s]
+}
+
+// By is what the buckets of a scenario are kept for.
+type By uint8
+
+const (
+	// ByClient keeps a bucket for each client, and for each Hit.Group of it.
+	ByClient By = iota
+
+	// ByRange keeps a bucket for each network of Group.V4 or Group.V6 bits. Its
+	// alerts are about the network.
+	ByRange
+
+	// ByValue keeps a bucket for each Hit.Group, whoever the client is. Its alerts
+	// are about clients: see Group.Members.
+	ByValue
+)
+
+// A Group says whom a scenario's buckets are for.
+type Group struct {
+	By     By
+	V4, V6 uint8 // ByRange: bits of the network of an IPv4 and of an IPv6 client; 0 = none of that family
+
+	// Members, with ByValue: a bucket that runs over stays full, and raises an alert
+	// about the client of each event that it would have to take. Without it, it is
+	// emptied after an alert about the client of the last one.
+	Members bool
+}
+
 // Scenario is one kind of attack: what its requests look like, and how many of
 // them it takes.
 type Scenario struct {
 	Name        string // unique, in lower case: "http-probing"
 	Description string // what it catches, and why its numbers are what they are
 	Kind        Kind
+	Origin      string // "built-in", or the file and line that it was read from
+	Severity    Severity
+	Group       Group
 
 	// Capacity is how many events a Leaky bucket holds: a burst of one more
-	// overflows it. It is above 0 for Leaky and 0 for Trigger.
+	// overflows it. It is above 0 for Leaky, 0 for Trigger and -1 for Conditional,
+	// whose buckets never overflow by their number of events.
 	Capacity int
 
 	// Leak is how long one event takes to leak out of a Leaky bucket. Events that
@@ -69,10 +122,21 @@ type Scenario struct {
 	// after an alert raise none.
 	Blackhole time.Duration
 
+	// Shield is for how long, in event time, a record with the effect Shield protects
+	// a bucket's key from alerts. It is a whole number of minutes, and the protection
+	// ends at a whole minute, so that a second Shield of the same minute changes nothing.
+	Shield time.Duration
+
 	Ban         time.Duration // how long a decision lasts; 0 = the service's default
 	Action      string        // "block", "captcha", "challenge" or "count"; "" = the service's default
 	Mode        Mode
+	CacheSize   int  // requests that an alert carries; 0 = as many as it can
+	Reprocess   bool // its alerts are events for the scenarios whose filters ask for evt.Overflow
 	Remediation bool // false: an alert is only for the record, and never becomes a decision
+
+	// Queue says that Set.Judge has to be asked: of a Conditional, after every pour; of
+	// others, when they overflow.
+	Queue bool
 
 	match    rule
 	distinct distinct
