@@ -24,8 +24,10 @@ import (
 // runReplay is `weir replay`: the service's own detection over files, on the
 // time of the log, without AWS.
 func runReplay(ctx context.Context, w *world) (err error) {
-	fs := newFlags(w, "replay", "FILE|- ...", "Runs real-time log records from files, plain or gzip, or from standard input\nthrough detection, at full speed and on the log's own time. Bans nobody.")
-	list := fs.String("fields", "", "the log's fields: a `list`, or @FILE (default: the setting WEIR_LOG_FIELDS)")
+	fs := newFlags(w, "replay", "FILE|- ...", "Runs log records from files, plain or gzip, or from standard input through\ndetection, at full speed and on the log's own time. Bans nobody.")
+	var kind logKind
+	fs.Var(&kind, "format", "the log's `kind`: realtime, standard, or auto, which looks at each input")
+	list := fs.String("fields", "", "a real-time log's fields: a `list`, or @FILE (default: the setting WEIR_LOG_FIELDS)")
 	alerts := fs.String("alerts", "", "write every alert to this `file`, as JSON lines")
 	decisions := fs.String("decisions", "", "write every decision to this `file`, as JSON lines")
 	loader := config.Register(fs, "log", "detect", "state", "ban", "waf")
@@ -59,11 +61,13 @@ func runReplay(ctx context.Context, w *world) (err error) {
 	if err != nil {
 		return err
 	}
+	r.sniffer.Kind = kind.kind
 	source := file.New(fs.Args()...)
 	source.Stdin = w.stdin
+	source.Begin = func(string) { r.sniffer.Reset() }
 	bar := startProgress(w.stderr, source)
 	began := time.Now()
-	err = source.Run(ctx, r.flow.Handle)
+	err = source.Run(ctx, r.handle)
 	took := time.Since(began)
 	bar.stop()
 	if closeErr := r.close(); err == nil {
@@ -71,6 +75,31 @@ func runReplay(ctx context.Context, w *world) (err error) {
 	}
 	r.summary(w.stdout, took)
 	return err
+}
+
+// logKind is the value of -format.
+type logKind struct{ kind cloudfront.Kind }
+
+var logKinds = map[string]cloudfront.Kind{
+	"auto": cloudfront.KindUnknown, "realtime": cloudfront.KindRealTime, "standard": cloudfront.KindStandard,
+}
+
+func (k *logKind) String() string {
+	for name, kind := range logKinds {
+		if kind == k.kind {
+			return name
+		}
+	}
+	return ""
+}
+
+func (k *logKind) Set(name string) error {
+	kind, ok := logKinds[name]
+	if !ok {
+		return errors.New("not auto, realtime or standard")
+	}
+	k.kind = kind
+	return nil
 }
 
 // distinctFiles refuses an output that is an input, or the other output: making
@@ -97,6 +126,7 @@ type replay struct {
 	store    *ban.Store
 	engine   *detect.Engine
 	flow     *pipeline.Pipeline
+	sniffer  cloudfront.Sniffer
 }
 
 func newReplay(ctx context.Context, cfg *config.Config, fields []cloudfront.Field, out *outputs) (*replay, error) {
@@ -106,6 +136,7 @@ func newReplay(ctx context.Context, cfg *config.Config, fields []cloudfront.Fiel
 	if err != nil {
 		return nil, err
 	}
+	r.sniffer.RealTime = format
 	set, err := compileScenarios(cfg)
 	if err != nil {
 		return nil, err
@@ -129,6 +160,40 @@ func newReplay(ctx context.Context, cfg *config.Config, fields []cloudfront.Fiel
 		Format: format, Engine: r.engine, Allowed: r.store.Allowed, Commit: r.store.Commit, Registerer: reg,
 	})
 	return r, nil
+}
+
+// handle hands lines to detection, as many at once as have the same format. Header
+// lines are no records.
+func (r *replay) handle(ctx context.Context, lines [][]byte, arrived []time.Time) error {
+	for len(lines) > 0 {
+		format, n, err := r.run(lines)
+		if err != nil {
+			return err
+		}
+		if format != nil {
+			if err := r.flow.HandleAs(ctx, format, lines[:n], nil); err != nil {
+				return err
+			}
+		}
+		lines = lines[n:]
+	}
+	return nil
+}
+
+// run returns how many lines have the format of the first; it is nil for headers.
+func (r *replay) run(lines [][]byte) (format *cloudfront.Format, n int, err error) {
+	for n < len(lines) {
+		next, err := r.sniffer.Format(lines[n])
+		switch {
+		case err != nil && n == 0:
+			return nil, 0, err
+		case err != nil || n > 0 && next != format:
+			return format, n, nil // the next call meets it again
+		}
+		format = next
+		n++
+	}
+	return format, n, nil
 }
 
 func (r *replay) close() error {

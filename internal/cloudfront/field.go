@@ -2,7 +2,8 @@ package cloudfront
 
 // Field names a column of CloudFront's real-time log. Its value is the column's
 // place in AWS's fixed order, counted from 0: a record holds the configured
-// fields in this order, whatever order they were configured in.
+// fields in this order, whatever order they were configured in. What a standard log
+// has under another name is the same Field.
 type Field uint8
 
 // The fields in AWS's order. A name is AWS's own, spelled the Go way: cs-uri-stem
@@ -21,9 +22,8 @@ const (
 	FieldSCBytes
 	FieldCSMethod
 	FieldCSProtocol // http, https, ws, wss, grpcs
-	// FieldCSHost is the viewer's own Host header. The standard logs have the
-	// distribution's name here: the two formats swap the meaning of this field and
-	// FieldXHostHeader.
+	// FieldCSHost is the viewer's own Host header, in either format. The standard logs
+	// call it x-host-header.
 	FieldCSHost
 	// FieldCSURIStem includes the query string, after a '?'. The standard logs'
 	// field of the same name does not. Record.Path and Record.Query read either.
@@ -32,7 +32,8 @@ const (
 	FieldXEdgeLocation
 	// FieldXEdgeRequestID is unique to a request; a stream may deliver it twice.
 	FieldXEdgeRequestID
-	// FieldXHostHeader is the distribution's d….cloudfront.net name: see FieldCSHost.
+	// FieldXHostHeader is the distribution's d….cloudfront.net name, in either format. The
+	// standard logs call it cs(Host).
 	FieldXHostHeader
 	FieldTimeTaken         // seconds
 	FieldCSProtocolVersion // HTTP/1.1, HTTP/2.0, ...

@@ -1,7 +1,8 @@
 // Package cloudfront turns a line of a CloudFront log into a Record.
 //
-// A Format is made once from the configured field list; Parse then fills a Record
-// that the caller owns, without allocating: every byte slice of a Record points
+// A Format is made once, from the configured field list of a real-time log or from the
+// header of a standard log; Parse then fills a Record that the caller owns, alike for
+// both and without allocating: every byte slice of a Record points
 // into the line. Each line is checked before anything is read from it, because a
 // changed log configuration shifts columns without notice, and detection on
 // shifted columns would ban people for nothing. Values stay as they were logged;
@@ -22,15 +23,19 @@ const noColumn = 0xff
 
 // Format knows the column of every field. It is immutable: goroutines share it.
 type Format struct {
-	fields []Field
+	fields []Field // in the order of their columns
 	// columns maps a field to its column. It has an entry for every possible Field,
 	// so that no index needs a check.
 	columns [256]uint8
 
-	time, client, status, protocol int // the columns that Parse reads itself
+	width, least int // how many columns a line has, and with how few it is still a record
+
+	// The columns that Parse reads itself; -1 where there is none. A standard log has its
+	// time in two of them, and only its format has a date.
+	date, time, client, status, protocol int
 }
 
-// NewFormat returns the format of records that hold these fields, in any order:
+// NewFormat returns the format of real-time records that hold these fields, in any order:
 // CloudFront delivers them in its own. The error names every field that is given
 // twice, unknown, or required and missing.
 func NewFormat(fields []Field) (*Format, error) {
@@ -39,19 +44,39 @@ func NewFormat(fields []Field) (*Format, error) {
 	if errs := checkFields(fields); len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	f := &Format{fields: fields}
-	for i := range f.columns {
-		f.columns[i] = noColumn
-	}
+	f := newFormat(len(fields))
+	f.fields, f.least, f.date = fields, f.width, -1
 	for column, field := range fields {
 		f.columns[field] = uint8(column)
 	}
-	f.time = int(f.columns[FieldTimestamp])
-	f.client = int(f.columns[FieldCIP])
-	f.status = int(f.columns[FieldSCStatus])
-	f.protocol = int(f.columns[FieldCSProtocolVersion])
+	f.find()
 	return f, nil
 }
+
+func newFormat(width int) *Format {
+	f := &Format{width: width}
+	for i := range f.columns {
+		f.columns[i] = noColumn
+	}
+	return f
+}
+
+// find notes where the columns are that Parse reads itself.
+func (f *Format) find() {
+	at := func(field Field) int {
+		if c := f.columns[field]; c != noColumn {
+			return int(c)
+		}
+		return -1
+	}
+	f.time = at(FieldTimestamp)
+	f.client = at(FieldCIP)
+	f.status = at(FieldSCStatus)
+	f.protocol = at(FieldCSProtocolVersion)
+}
+
+// Columns returns how many columns a line has.
+func (f *Format) Columns() int { return f.width }
 
 // Fields returns the fields in the order of their columns.
 func (f *Format) Fields() []Field { return slices.Clone(f.fields) }
@@ -62,26 +87,32 @@ func (f *Format) Fields() []Field { return slices.Clone(f.fields) }
 //
 // One empty column too many at the end is let pass.
 func (f *Format) Parse(r *Record, line []byte) error {
-	r.format = nil
+	r.columns = 0
 	if len(line) > MaxLine {
 		return RejectLength
 	}
-	n := len(f.fields)
 	columns, nul := r.stops.split(line)
-	if columns == n+1 && line[len(line)-1] == '\t' {
-		line = line[:len(line)-1]
-		columns--
+	if columns != f.width {
+		switch {
+		case columns == f.width+1 && line[len(line)-1] == '\t':
+			line = line[:len(line)-1]
+			columns--
+		case columns > f.width || columns < f.least:
+			return RejectColumns
+		}
 	}
-	switch {
-	case columns != n:
-		return RejectColumns
-	case nul:
+	if nul {
 		return RejectControl
 	}
 	r.line = line
-	r.stops[n] = int32(len(line))
+	r.stops[columns] = int32(len(line))
 	var ok bool
-	if r.Time, ok = parseTime(r.column(f.time)); !ok {
+	if f.date < 0 {
+		r.Time, ok = parseTime(r.column(f.time))
+	} else {
+		r.Time, ok = parseDateTime(r.column(f.date), r.column(f.time))
+	}
+	if !ok {
 		return RejectTime
 	}
 	if r.Addr, ok = parseAddr(r.column(f.client)); !ok {
@@ -90,9 +121,9 @@ func (f *Format) Parse(r *Record, line []byte) error {
 	if r.Status, ok = parseStatus(r.column(f.status)); !ok {
 		return RejectStatus
 	}
-	if !isProtocol(r.column(f.protocol)) {
+	if f.protocol >= 0 && !isProtocol(r.column(f.protocol)) {
 		return RejectProtocol
 	}
-	r.format = f
+	r.format, r.columns = f, uint8(columns)
 	return nil
 }

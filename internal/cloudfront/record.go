@@ -15,23 +15,29 @@ type Record struct {
 	Addr    netip.Addr // c-ip, unmapped, without a zone
 	Status  uint16     // 0 for "000": the viewer left before an answer
 
-	format *Format // nil until a line was parsed
-	line   []byte
-	stops  stops
+	format  *Format // valid while there are columns
+	line    []byte
+	columns uint8 // how many there are; 0 until a line was parsed
+	stops   stops
 }
 
 // Has tells whether the record's format has a field at all. Raw does not tell a field
 // that is "-" from one that is not logged.
-func (r *Record) Has(f Field) bool { return r.format != nil && r.format.columns[f] != noColumn }
+func (r *Record) Has(f Field) bool { return r.columns > 0 && r.format.columns[f] != noColumn }
+
+// Short tells whether the line ended before its last column, as lines of standard logs
+// sometimes do. Raw is nil for what is missing, and what comes last may be cut.
+func (r *Record) Short() bool { return r.columns > 0 && int(r.columns) < r.format.width }
 
 // Raw returns the column of f as it was logged. It is nil when the column is "-" or
-// when f is not in the format, and empty when the column is empty.
+// when f is not in the format or beyond the end of a short line, and empty when the
+// column is empty.
 func (r *Record) Raw(f Field) []byte {
-	if r.format == nil {
+	if r.columns == 0 {
 		return nil
 	}
 	column := r.format.columns[f]
-	if column == noColumn {
+	if column >= r.columns {
 		return nil
 	}
 	value := r.column(int(column))

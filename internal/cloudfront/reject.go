@@ -9,10 +9,11 @@ package cloudfront
 type RejectReason uint8
 
 const (
-	// RejectColumns: the line does not have as many columns as the format, so
+	// RejectColumns: the line does not have as many columns as the format wants, so
 	// nothing in it can be trusted to be what its place says.
 	RejectColumns RejectReason = iota
-	// RejectTime: timestamp is not in epoch seconds of the years 2000 to 2099.
+	// RejectTime: timestamp is not in epoch seconds, or date and time are not a moment, of
+	// the years 2000 to 2099.
 	RejectTime
 	// RejectClient: c-ip is not an address.
 	RejectClient

@@ -48,6 +48,51 @@ func parseTime(b []byte) (ms int64, ok bool) {
 	return ms, true
 }
 
+// parseDateTime reads a date as 2026-03-12 and a time of day as 15:04:05, in UTC.
+func parseDateTime(date, clock []byte) (ms int64, ok bool) {
+	days, ok := parseDate(date)
+	if !ok || len(clock) != len("15:04:05") || clock[2] != ':' || clock[5] != ':' {
+		return 0, false
+	}
+	hour, ok1 := twoDigits(clock[0], clock[1])
+	minute, ok2 := twoDigits(clock[3], clock[4])
+	second, ok3 := twoDigits(clock[6], clock[7])
+	ms = (int64(days)*86400 + int64(hour*3600+minute*60+second)) * 1000
+	return ms, ok1 && ok2 && ok3 && hour < 24 && minute < 60 && second < 60
+}
+
+// parseDate reads a date of the years 2000 to 2099 as 2026-03-12 and returns the days
+// since 1970.
+func parseDate(b []byte) (days int, ok bool) {
+	if len(b) != len("2026-03-12") || b[0] != '2' || b[1] != '0' || b[4] != '-' || b[7] != '-' {
+		return 0, false
+	}
+	year, ok1 := twoDigits(b[2], b[3])
+	month, ok2 := twoDigits(b[5], b[6])
+	day, ok3 := twoDigits(b[8], b[9])
+	if !ok1 || !ok2 || !ok3 || month < 1 || month > 12 || day < 1 {
+		return 0, false
+	}
+	leap := year&3 == 0 // in these hundred years there is no exception
+	length := monthStarts[month] - monthStarts[month-1]
+	if leap && month == 2 {
+		length++
+	}
+	days = minSeconds/86400 + year*365 + (year+3)/4 + monthStarts[month-1] + day - 1
+	if leap && month > 2 {
+		days++
+	}
+	return days, day <= length
+}
+
+// monthStarts are the days of a common year before each month, and after the last.
+var monthStarts = [...]int{0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365}
+
+func twoDigits(high, low byte) (n int, ok bool) {
+	high, low = high-'0', low-'0'
+	return int(high)*10 + int(low), max(high, low) <= 9
+}
+
 // eightDigits reads the decimal number in the first eight bytes of b.
 func eightDigits(b []byte) (n uint64, ok bool) {
 	const zeros = '0' * everyByte

@@ -69,7 +69,7 @@ func New(cfg Config) *Pipeline {
 		cfg.Logger = zap.NewNop()
 	}
 	p := &Pipeline{cfg: cfg, m: newMetrics(cfg.Registerer)}
-	p.bad = complaints{log: cfg.Logger, columns: len(cfg.Format.Fields())}
+	p.bad = complaints{log: cfg.Logger, columns: cfg.Format.Columns()}
 	p.batches.New = func() any { return &batch{records: make([]cloudfront.Record, 0, batchSize)} }
 	return p
 }
@@ -82,6 +82,11 @@ func New(cfg Config) *Pipeline {
 // better. While decisions cannot be stored Handle waits and tries again, and
 // with it the source; its only error is that of a context which ended first.
 func (p *Pipeline) Handle(ctx context.Context, lines [][]byte, arrived []time.Time) error {
+	return p.HandleAs(ctx, p.cfg.Format, lines, arrived)
+}
+
+// HandleAs is Handle for lines of another format than the configured one.
+func (p *Pipeline) HandleAs(ctx context.Context, format *cloudfront.Format, lines [][]byte, arrived []time.Time) error {
 	// Given back at the end and not by defer: a batch that a panic left half done
 	// must not be taken for a fresh one.
 	b := p.batches.Get().(*batch)
@@ -98,7 +103,7 @@ func (p *Pipeline) Handle(ctx context.Context, lines [][]byte, arrived []time.Ti
 			} else {
 				data = nil
 			}
-			p.take(b, trimCR(line), at)
+			p.take(b, format, trimCR(line), at)
 		}
 	}
 	p.pour(b)
@@ -117,7 +122,7 @@ func (p *Pipeline) Handle(ctx context.Context, lines [][]byte, arrived []time.Ti
 func (p *Pipeline) Handled() int64 { return p.handled.Load() }
 
 // take parses one line into the batch, and pours the batch when it is full.
-func (p *Pipeline) take(b *batch, line []byte, arrived int64) {
+func (p *Pipeline) take(b *batch, format *cloudfront.Format, line []byte, arrived int64) {
 	if len(line) == 0 {
 		b.tally.blank++
 		return
@@ -125,7 +130,7 @@ func (p *Pipeline) take(b *batch, line []byte, arrived int64) {
 	b.tally.lines++
 	b.records = b.records[:len(b.records)+1]
 	r := &b.records[len(b.records)-1]
-	if err := p.cfg.Format.Parse(r, line); err != nil {
+	if err := format.Parse(r, line); err != nil {
 		b.records = b.records[:len(b.records)-1]
 		if reason, ok := err.(cloudfront.RejectReason); ok {
 			b.tally.rejected[reason]++

@@ -33,6 +33,9 @@ type Source struct {
 	// Stdin is what "-" stands for; nil is os.Stdin. A read from it that blocks cannot be
 	// broken off: when Run is cancelled it is left behind, and what it gets is lost.
 	Stdin io.Reader
+	// Begin, unless it is nil, is told the name of each input before its first batch is
+	// handled, by the goroutine that handles it.
+	Begin func(name string)
 
 	names       []string
 	limits      limits
@@ -71,6 +74,9 @@ func (s *Source) Run(ctx context.Context, handle Handle) error {
 	s.total.Store(total)
 	memory := newBuffers(s.limits)
 	for _, name := range s.names {
+		if s.Begin != nil {
+			s.Begin(name)
+		}
 		if err := s.runFile(ctx, name, memory, handle); err != nil {
 			return err
 		}
