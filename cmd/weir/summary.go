@@ -49,6 +49,7 @@ func (s sums) total(name string) (n int64) {
 // which a record meets them.
 var summaryRows = []struct{ title, metric string }{
 	{"rejected", "weir_pipeline_rejected_total"},
+	{"short", "weir_pipeline_short_total"},
 	{"allowlisted", "weir_pipeline_allowed_total"},
 	{"records", "weir_detect_records_total"},
 	{"alerts", "weir_detect_alerts_total"},

@@ -3,6 +3,7 @@ package cloudfront
 import (
 	"bufio"
 	"compress/gzip"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -56,25 +57,70 @@ func labelledLog(t testing.TB) log {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := os.Open(filepath.Join(dir, "realtime.tsv.gz"))
+	return log{format: mustFormat(t, string(list)), lines: readLines(t, filepath.Join(dir, "realtime.tsv.gz"))}
+}
+
+// readLines reads the lines of a file, plain or gzip by its name.
+func readLines(t testing.TB, name string) (lines [][]byte) {
+	t.Helper()
+	file, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer file.Close()
-	plain, err := gzip.NewReader(file)
-	if err != nil {
-		t.Fatal(err)
+	var plain io.Reader = file
+	if strings.HasSuffix(name, ".gz") {
+		if plain, err = gzip.NewReader(file); err != nil {
+			t.Fatal(err)
+		}
 	}
-	l := log{format: mustFormat(t, string(list))}
 	scanner := bufio.NewScanner(plain)
 	scanner.Buffer(nil, 2*MaxLine)
 	for scanner.Scan() {
-		l.lines = append(l.lines, []byte(scanner.Text()))
+		lines = append(lines, []byte(scanner.Text()))
 	}
 	if err := scanner.Err(); err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return lines
+}
+
+// TestStandardLogs: every line of the standard logs is a record, without being told what
+// kind of log it is in.
+func TestStandardLogs(t *testing.T) {
+	dir := filepath.Join(sharedDir(t), "oracle")
+	names, err := filepath.Glob(filepath.Join(dir, "*", "*.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names = append(names, filepath.Join(dir, "hubconf.log"), filepath.Join(dir, "mixed.log.gz"))
+	if len(names) < 15 {
+		t.Errorf("only %d logs", len(names))
+	}
+	columns := StandardColumns(standardDefault)
+	sniffer := Sniffer{RealTime: mustFormat(t, "all")}
+	records := 0
+	for _, name := range names {
+		sniffer.Reset()
+		for i, line := range readLines(t, name) {
+			format, err := sniffer.Format(line)
+			if err != nil || format == nil {
+				t.Fatalf("%s line %d: %v, %v", name, i+1, format, err)
+			}
+			var r Record
+			if err := format.Parse(&r, line); err != nil || r.Short() {
+				t.Errorf("%s line %d: %v, short: %v", name, i+1, err, r.Short())
+			}
+			if host := string(r.Raw(FieldCSHost)); host != "www.example.com" {
+				t.Errorf("%s line %d: the viewer's host is %q", name, i+1, host)
+			}
+			records++
+			if i%20 == 0 {
+				checkStandardTwin(t, columns, format, line)
+			}
+		}
+	}
+	t.Logf("%d logs, %d records", len(names), records)
 }
 
 // TestLabelledLog: of the labelled traffic only what was torn on purpose is rejected.

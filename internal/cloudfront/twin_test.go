@@ -110,12 +110,17 @@ func (t twin) client() netip.Prefix {
 	return netip.PrefixFrom(t.addr, 64).Masked()
 }
 
-// checkTwin parses line and compares everything a Record says with the twin. It
-// writes over line.
+// checkTwin compares a real-time format with the twin. It writes over line.
 func checkTwin(t interface{ Fatalf(string, ...any) }, f *Format, line []byte) {
+	want, wantErr := parseTwin(f.fields, string(line))
+	checkAgainst(t, f, line, want, wantErr)
+}
+
+// checkAgainst parses line and compares everything a Record says with what is wanted. It
+// writes over line.
+func checkAgainst(t interface{ Fatalf(string, ...any) }, f *Format, line []byte, want twin, wantErr error) {
 	var r Record
 	text := string(line)
-	want, wantErr := parseTwin(f.fields, text)
 	err := f.Parse(&r, line)
 	if string(line) != text {
 		t.Fatalf("Parse(%.600q) changed the line", text)

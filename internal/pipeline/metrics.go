@@ -14,6 +14,7 @@ type metrics struct {
 	lines    prometheus.Counter
 	blank    prometheus.Counter
 	allowed  prometheus.Counter
+	short    prometheus.Counter
 	rejected []prometheus.Counter // by cloudfront.RejectReason
 	newest   prometheus.Gauge
 	retries  prometheus.Counter
@@ -33,6 +34,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		allowed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pipeline_allowed_total", Help: "Records of allowlisted clients, which are not counted against anyone.",
 		}),
+		short: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pipeline_short_total", Help: "Records of a standard log whose line lacked columns at its end.",
+		}),
 		newest: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pipeline_newest_record_timestamp_seconds", Help: "Event time of the newest record seen.",
 		}),
@@ -47,7 +51,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.rejected = append(m.rejected, rejected.WithLabelValues(reason.String()))
 	}
 	if reg != nil {
-		reg.MustRegister(m.lines, m.blank, m.allowed, m.newest, m.retries, rejected)
+		reg.MustRegister(m.lines, m.blank, m.allowed, m.short, m.newest, m.retries, rejected)
 	}
 	return m
 }
@@ -57,6 +61,7 @@ func (m *metrics) count(t *tally) {
 	m.lines.Add(float64(t.lines))
 	m.blank.Add(float64(t.blank))
 	m.allowed.Add(float64(t.allowed))
+	m.short.Add(float64(t.short))
 	for reason, n := range t.rejected {
 		if n > 0 {
 			m.rejected[reason].Add(float64(n))

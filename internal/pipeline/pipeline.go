@@ -58,9 +58,9 @@ type batch struct {
 
 // tally is what one Handle call counts, added to the metrics once at its end.
 type tally struct {
-	lines, blank, allowed int
-	rejected              [16]int // by cloudfront.RejectReason
-	newest                int64   // event time, Unix ms
+	lines, blank, allowed, short int
+	rejected                     [16]int // by cloudfront.RejectReason
+	newest                       int64   // event time, Unix ms
 }
 
 // New makes a pipeline.
@@ -141,6 +141,9 @@ func (p *Pipeline) take(b *batch, format *cloudfront.Format, line []byte, arrive
 		b.records = b.records[:len(b.records)-1]
 		b.tally.allowed++
 		return
+	}
+	if r.Short() {
+		b.tally.short++
 	}
 	r.Arrived = arrived
 	b.tally.newest = max(b.tally.newest, r.Time)

@@ -219,6 +219,28 @@ func TestStoreThatFails(t *testing.T) {
 	})
 }
 
+// Lines of a standard log go the same way, those too that lack columns at their end.
+func TestHandleAs(t *testing.T) {
+	h := newHouse(t, nil, nil)
+	format, err := cloudfront.NewStandardFormat(cloudfront.StandardColumns(33))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const line = "2026-03-12\t15:00:02\tNRT57-P2\t1\t203.0.113.7\tGET\td111111abcdef8.cloudfront.net\t/.env\t404\t-\tcurl/8\t-\t-\tError\t" +
+		"id==\twww.example.com\thttps\t120\t0.802\t-\tTLSv1.3\tTLS_AES_128_GCM_SHA256\tError\tHTTP/2.0"
+	if err := h.HandleAs(t.Context(), format, [][]byte{[]byte(line), []byte(line + strings.Repeat("\t-", 9))}, nil); err != nil {
+		t.Fatal(err)
+	}
+	h.count(t, `
+# HELP pipeline_lines_total Log lines read, well-formed or not.
+# TYPE pipeline_lines_total counter
+pipeline_lines_total 2
+# HELP pipeline_short_total Records of a standard log whose line lacked columns at its end.
+# TYPE pipeline_short_total counter
+pipeline_short_total 1
+`, "pipeline_lines_total", "pipeline_short_total")
+}
+
 // countOf is how many alerts lines raise in a house of their own.
 func countOf(t *testing.T, lines [][]byte) int {
 	h := newHouse(t, nil, nil)

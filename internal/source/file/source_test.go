@@ -117,11 +117,16 @@ func TestRunSeveral(t *testing.T) {
 	var c collector
 	s := New(write(t, "1", "a\nb"), "-", write(t, "2", gzipped("e\nf\n")), write(t, "3", ""), write(t, "4", "g"))
 	s.Stdin = strings.NewReader(gzipped("c\nd\n"))
+	var begun []string // names, and how many lines went before
+	s.Begin = func(name string) { begun = append(begun, filepath.Base(name), fmt.Sprint(len(c.lines))) }
 	if err := s.Run(t.Context(), c.handle); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"a", "b", "c", "d", "e", "f", "g"}; !slices.Equal(c.lines, want) {
 		t.Errorf("got %q, want %q", c.lines, want)
+	}
+	if want := []string{"1", "0", "-", "2", "2", "4", "3", "6", "4", "6"}; !slices.Equal(begun, want) {
+		t.Errorf("inputs began as %q, want %q", begun, want)
 	}
 	if done, total := s.Progress(); done == 0 || total != 0 {
 		t.Errorf("progress %d of %d: with standard input, nobody knows how much there is", done, total)
