@@ -1,0 +1,132 @@
+package filter
+
+import (
+	"hash/maphash"
+	"slices"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+)
+
+// A value is a compiled value expression: the sum of its parts, or, when it is not
+// that, an expression for the virtual machine.
+type value struct {
+	src    Source
+	client bool // one of the parts is the client's address
+	parts  []part
+	plain  *expression
+}
+
+// A part is a field of the record, or a value from outside.
+type part struct {
+	field   fieldID
+	outside int // in Options.Values; -1 = none
+}
+
+// ValueParts says what a value expression is made of.
+type ValueParts struct {
+	Client bool // evt.Meta.source_ip or weir.client is a part of it
+	Rest   bool // there is more to it, and Matcher.Value is its fingerprint
+}
+
+// Value says what value expression i is made of. Of a constant neither is true.
+func (s *Set) Value(i int) ValueParts {
+	v := s.values[i]
+	return ValueParts{Client: v.client, Rest: len(v.parts) > 0 || v.plain != nil}
+}
+
+func compileValue(src Source, opt Options) (*value, error) {
+	v := &value{src: src}
+	world := valueWorld(opt)
+	x, err := world.parse(src, expr.AsKind(stringKind))
+	if err != nil {
+		return nil, err
+	}
+	if !v.sum(x.root, opt) {
+		if usesOutside(x.root) {
+			return nil, src.errorAt(nil, "a weir value can only be taken whole, or in a sum")
+		}
+		v.client, v.parts, v.plain = false, nil, x
+	}
+	return v, nil
+}
+
+// sum takes a sum of fields apart. Constants in it make no difference.
+func (v *value) sum(n ast.Node, opt Options) bool {
+	switch n := n.(type) {
+	case *ast.StringNode:
+		return true
+	case *ast.BinaryNode:
+		return n.Operator == "+" && v.sum(n.Left, opt) && v.sum(n.Right, opt)
+	case *ast.MemberNode:
+		return v.member(n, opt)
+	}
+	return false
+}
+
+func (v *value) member(n *ast.MemberNode, opt Options) bool {
+	name, ok := property(n)
+	if !ok {
+		return false
+	}
+	if base, ok := n.Node.(*ast.IdentifierNode); ok && base.Value == "weir" {
+		if name == "client" {
+			v.client = true
+			return true
+		}
+		at := slices.Index(opt.Values, "weir."+name)
+		v.parts = append(v.parts, part{outside: at})
+		return at >= 0
+	}
+	base, ok := n.Node.(*ast.MemberNode)
+	if !ok {
+		return false
+	}
+	in, ok := eventMap(base)
+	if !ok {
+		return false
+	}
+	field, ok := fieldOf(in, name)
+	switch {
+	case !ok:
+		return false
+	case field == fieldAddress:
+		v.client = true
+	case field != fieldNone:
+		v.parts = append(v.parts, part{field: field, outside: -1})
+	}
+	return true
+}
+
+// usesOutside tells whether an expression speaks of anything of ours.
+func usesOutside(n ast.Node) bool {
+	if id, ok := n.(*ast.IdentifierNode); ok && id.Value == "weir" {
+		return true
+	}
+	for child := range children(n) {
+		if usesOutside(child) {
+			return true
+		}
+	}
+	return false
+}
+
+// A valueEnv is the world of a value.
+type valueEnv struct {
+	Evt  *event            `expr:"evt"`
+	Weir map[string]string `expr:"weir"`
+}
+
+func valueWorld(opt Options) *world {
+	w := recordWorld(append([]string{"weir.client"}, opt.Values...))
+	w.env = valueEnv{}
+	return w
+}
+
+// fingerprint is the seeded hash of a text; 0 stands for no text.
+func (s *Set) fingerprint(text string) uint64 {
+	if text == "" {
+		return 0
+	}
+	return max(1, maphash.String(s.seed, text))
+}
