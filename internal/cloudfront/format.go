@@ -11,6 +11,7 @@ package cloudfront
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -28,7 +29,8 @@ type Format struct {
 	// so that no index needs a check.
 	columns [256]uint8
 
-	width, least int // how many columns a line has, and with how few it is still a record
+	width, least int   // how many columns a line has, and with how few it is still a record
+	clientBits   uint8 // of the network that an IPv6 client is
 
 	// The columns that Parse reads itself; -1 where there is none. A standard log has its
 	// time in two of them, and only its format has a date.
@@ -54,7 +56,7 @@ func NewFormat(fields []Field) (*Format, error) {
 }
 
 func newFormat(width int) *Format {
-	f := &Format{width: width}
+	f := &Format{width: width, clientBits: DefaultClientBits}
 	for i := range f.columns {
 		f.columns[i] = noColumn
 	}
@@ -73,6 +75,25 @@ func (f *Format) find() {
 	f.client = at(FieldCIP)
 	f.status = at(FieldSCStatus)
 	f.protocol = at(FieldCSProtocolVersion)
+}
+
+// How many bits of an IPv6 address tell clients apart: below MinClientBits they are whole
+// sites, and with MaxClientBits each address is a client.
+const (
+	MinClientBits     = 48
+	DefaultClientBits = 64
+	MaxClientBits     = 128
+)
+
+// WithClientBits returns a format of the same lines whose records are those of clients
+// with an IPv6 network of that length: MinClientBits to MaxClientBits.
+func (f *Format) WithClientBits(bits int) *Format {
+	if bits < MinClientBits || bits > MaxClientBits {
+		panic(fmt.Sprintf("BUG: clients of %d bits", bits))
+	}
+	g := *f
+	g.clientBits = uint8(bits)
+	return &g
 }
 
 // Columns returns how many columns a line has.

@@ -73,16 +73,18 @@ func (r *Record) Query() []byte {
 	return r.Raw(FieldCSURIQuery)
 }
 
-// Client returns whom the request is counted against: the address itself for IPv4,
-// its /64 for IPv6, as one subscriber has a whole /64 to pick addresses from.
+// Client returns whom the request is counted against: the address itself for IPv4, and
+// for IPv6 the network around it, as one subscriber has a whole /64 to pick addresses
+// from. Format.WithClientBits makes it another network. It is the zero Prefix until a line
+// was parsed.
 func (r *Record) Client() netip.Prefix {
-	bits := 64
+	if r.columns == 0 {
+		return netip.Prefix{}
+	}
+	bits := int(r.format.clientBits)
 	if r.Addr.Is4() {
 		bits = 32
 	}
-	prefix, err := r.Addr.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // no line was parsed yet
-	}
+	prefix, _ := r.Addr.Prefix(bits) // there is an address, and it has so many
 	return prefix
 }

@@ -5,10 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 // parseWith parses a good line with some columns replaced.
-func parseWith(t *testing.T, format *Format, columns map[Field]string) *Record {
+func parseWith(t rapid.TB, format *Format, columns map[Field]string) *Record {
 	t.Helper()
 	line := goodColumns(format)
 	for f, value := range columns {
@@ -98,6 +100,35 @@ func TestClient(t *testing.T) {
 		if got := parseWith(t, format, map[Field]string{FieldCIP: in}).Client(); got != netip.MustParsePrefix(want) {
 			t.Errorf("%s: client %v, want %s", in, got, want)
 		}
+	}
+}
+
+func TestClientBits(t *testing.T) {
+	format := formats(t)["all"]
+	rapid.Check(t, func(t *rapid.T) {
+		bits := rapid.IntRange(MinClientBits, MaxClientBits).Draw(t, "bits")
+		addr := netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "address"))).Unmap()
+		want := netip.PrefixFrom(addr, bits).Masked()
+		if addr.Is4() {
+			want = netip.PrefixFrom(addr, 32)
+		}
+		r := parseWith(t, format.WithClientBits(bits), map[Field]string{FieldCIP: addr.String()})
+		if got := r.Client(); got != want || r.Addr != addr {
+			t.Errorf("%v is client %v at %v, want %v", addr, got, r.Addr, want)
+		}
+	})
+	if r := parseWith(t, format, map[Field]string{FieldCIP: "2001:db8::1"}); r.Client().Bits() != DefaultClientBits {
+		t.Errorf("WithClientBits changed the format it was called on: client %v", r.Client())
+	}
+	for _, bits := range []int{MinClientBits - 1, MaxClientBits + 1} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%d bits were taken", bits)
+				}
+			}()
+			format.WithClientBits(bits)
+		}()
 	}
 }
 

@@ -45,6 +45,9 @@ type Sniffer struct {
 	RealTime *Format
 	// Kind is what the lines are; KindUnknown has it found out from the lines themselves.
 	Kind Kind
+	// ClientBits is for the formats of standard logs what Format.WithClientBits takes;
+	// 0 = DefaultClientBits. RealTime has its own.
+	ClientBits int
 
 	format *Format // of the lines that follow; nil until one was recognised
 	other  *Format // of lines that nothing can be told of; nil until there were any
@@ -76,9 +79,9 @@ func (s *Sniffer) Format(line []byte) (*Format, error) {
 	}
 	switch {
 	case kind == KindStandard && seen == KindStandard:
-		format, err := NewStandardFormat(StandardColumns(bytes.Count(line, []byte{'\t'}) + 1))
-		s.format = format
-		return format, err
+		var err error
+		s.format, err = s.standard(StandardColumns(bytes.Count(line, []byte{'\t'}) + 1))
+		return s.format, err
 	case kind == KindStandard || kind == KindUnknown && s.RealTime == nil:
 		return s.rejecting()
 	case s.RealTime == nil:
@@ -92,7 +95,7 @@ func (s *Sniffer) Format(line []byte) (*Format, error) {
 // rejecting returns the format for lines of which nothing can be told.
 func (s *Sniffer) rejecting() (_ *Format, err error) {
 	if s.other == nil {
-		s.other, err = NewStandardFormat(StandardColumns(standardDefault))
+		s.other, err = s.standard(StandardColumns(standardDefault))
 	}
 	return s.other, err
 }
@@ -102,10 +105,19 @@ func (s *Sniffer) header(line []byte) error {
 	if columns == nil {
 		return nil
 	}
-	format, err := NewStandardFormat(columns)
+	format, err := s.standard(columns)
 	if err != nil {
 		return fmt.Errorf("header of a standard log: %w", err)
 	}
 	s.format = format
 	return nil
+}
+
+// standard is NewStandardFormat with the clients of ClientBits.
+func (s *Sniffer) standard(columns []string) (*Format, error) {
+	format, err := NewStandardFormat(columns)
+	if err != nil || s.ClientBits == 0 {
+		return format, err
+	}
+	return format.WithClientBits(s.ClientBits), nil
 }

@@ -178,3 +178,33 @@ func FuzzSniffer(f *testing.F) {
 		}
 	})
 }
+
+// The formats that a Sniffer makes have its clients, whether a header or a line told them.
+func TestSnifferClientBits(t *testing.T) {
+	line := goodStandardColumns(StandardColumns(33))
+	line[4] = "2001:db8:1:2:3::4"
+	for name, lines := range map[string][]string{
+		"header": {"#Fields: " + strings.Join(StandardColumns(33), " "), strings.Join(line, "\t")},
+		"line":   {strings.Join(line, "\t")},
+	} {
+		for bits, want := range map[int]string{0: "2001:db8:1:2::/64", 48: "2001:db8:1::/48", 128: "2001:db8:1:2:3::4/128"} {
+			s := Sniffer{ClientBits: bits}
+			var r Record
+			for _, line := range lines {
+				format, err := s.Format([]byte(line))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if format == nil {
+					continue
+				}
+				if err := format.Parse(&r, []byte(line)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := r.Client().String(); got != want {
+				t.Errorf("%s, %d bits: client %s, want %s", name, bits, got, want)
+			}
+		}
+	}
+}
