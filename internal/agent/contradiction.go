@@ -1,0 +1,128 @@
+package agent
+
+import (
+	"bytes"
+
+	"weir/internal/cloudfront"
+)
+
+// Contradiction is what in a request no browser of the claimed kind does, as a set. Each
+// is evidence that the user agent is not the client's own.
+//
+// It is not proof of an attack. Programs of good will borrow a browser's user agent too:
+// scanners of links in mail, antivirus software that looks at a page before its user does,
+// apps. They ask for a page once and do not guess.
+type Contradiction uint8
+
+const (
+	NoFetchMetadata Contradiction = 1 << iota // a modern browser over HTTPS, without Sec-Fetch-* and Sec-CH-UA
+	NoNegotiation                             // neither Accept-Language nor Accept-Encoding
+	NoAccept                                  // no Accept
+	LibraryOrder                              // the headers of a library, in its order, or a Host that is not the first
+	WrongCase                                 // names in lower case over HTTP/1
+	WrongEncoding                             // an Accept-Encoding that no browser sends
+	OldProtocol                               // HTTP/1.0 over TLS, or a TLS that the browser has given up
+	AnyPage                                   // a page is asked for with "Accept: */*", as a script does
+)
+
+// Contradicts returns what in a record contradicts the claim that it comes from a browser.
+// h must be what [ReadHeaders] made of its cs-header-names.
+//
+// It says nothing about claims other than a browser's, of web views, of engines that go
+// their own way; nothing of what is not logged, or may have been cut; and little of
+// requests that a proxy has touched, that ask for a range or upgrade to a WebSocket,
+// and of CORS preflights, since browsers send those with fewer headers.
+func Contradicts(c Claim, h Headers, r *cloudfront.Record) (found Contradiction) {
+	if c.Kind&Browser == 0 || c.Kind&(Tool|Library|Bot|WebView|App) != 0 || h.Set&HasProxy != 0 {
+		return 0
+	}
+	tls := r.Raw(cloudfront.FieldSSLProtocol)
+	http := r.Raw(cloudfront.FieldCSProtocolVersion)
+	if hasGivenUp(c, tls) || tls != nil && (string(http) == "HTTP/1.0" || string(http) == "HTTP/0.9") {
+		found |= OldProtocol
+	}
+	// Whoever sends fetch metadata or client hints is a browser, or takes pains.
+	if h.Set&Complete == 0 || h.Set&(HasFetchMetadata|HasClientHints|HasRange|HasUpgrade) != 0 || isSpare(r) {
+		return found
+	}
+	modern := c.Modern()
+	encoding := r.Raw(cloudfront.FieldCSAcceptEncoding)
+	switch {
+	case h.Set&HasAcceptLanguage == 0 && h.Set&HasAcceptEncoding == 0:
+		found |= NoNegotiation
+	case modern && !isBrowsers(encoding) && h.Set&HasAcceptEncoding != 0:
+		found |= WrongEncoding
+	}
+	if h.Set&HasAccept == 0 {
+		found |= NoAccept
+	}
+	if h.Set&ToolOrder != 0 {
+		found |= LibraryOrder
+	}
+	if !modern {
+		return found
+	}
+	if tls != nil {
+		found |= NoFetchMetadata
+		if isPage(r) && string(r.Raw(cloudfront.FieldCSAccept)) == "*/*" {
+			found |= AnyPage
+		}
+	}
+	if h.Set&Swapped != 0 {
+		found |= LibraryOrder
+	}
+	if string(http) == "HTTP/1.1" {
+		if h.Set&HostLater != 0 {
+			found |= LibraryOrder
+		}
+		if h.Set&LowerCase != 0 {
+			found |= WrongCase
+		}
+	}
+	return found
+}
+
+// isSpare reports whether a request is of a kind that browsers send with fewer headers.
+func isSpare(r *cloudfront.Record) bool {
+	switch protocol := r.Raw(cloudfront.FieldCSProtocol); string(protocol) {
+	case "ws", "wss", "grpcs":
+		return true
+	}
+	return string(r.Raw(cloudfront.FieldCSMethod)) == "OPTIONS" || r.Status == 206 || r.Raw(cloudfront.FieldSCRangeStart) != nil
+}
+
+// hasGivenUp reports whether a browser of that version no longer speaks a TLS so old.
+func hasGivenUp(c Claim, tls []byte) bool {
+	switch string(tls) {
+	case "SSLv2", "SSLv3", "TLSv1", "TLSv1.0", "TLSv1.1":
+	default:
+		return false
+	}
+	switch c.Product {
+	case Chrome, Edge, Firefox: // policies could bring it back until here
+		return c.Version >= 98
+	case Safari:
+		return c.Version >= 18
+	default:
+		return false
+	}
+}
+
+// isBrowsers reports whether an Accept-Encoding, as logged, is one that a browser may
+// send. Proxies and antivirus software cut it down, but to what they know: so only
+// "gzip" alone, as Go says it, and codings that no browser has are told apart.
+func isBrowsers(encoding []byte) bool {
+	switch string(encoding) {
+	case "":
+		return true // not logged
+	case "gzip", "identity", "*":
+		return false
+	}
+	return !bytes.Contains(encoding, []byte("compress")) && !bytes.Contains(encoding, []byte("x-gzip"))
+}
+
+// isPage reports whether a page was asked for and given.
+func isPage(r *cloudfront.Record) bool {
+	return string(r.Raw(cloudfront.FieldCSMethod)) == "GET" && r.Status >= 200 && r.Status < 300 &&
+		bytes.HasPrefix(r.Raw(cloudfront.FieldSCContentType), []byte("text/html"))
+}

@@ -1,0 +1,164 @@
+package agent
+
+import (
+	"bytes"
+	"hash/maphash"
+
+	"weir/internal/cloudfront"
+)
+
+// How many verdicts a Reader keeps of each kind: powers of two.
+const (
+	agentVerdicts  = 1024
+	headerVerdicts = 512
+)
+
+// A Reader reads records for one goroutine. It keeps what it made of the columns that come
+// again and again, under their hash: a seeded 64-bit hash stands for the column, so that
+// nobody can aim at the place of another.
+type Reader struct {
+	directory *Directory
+	seed      maphash.Seed
+	agents    []agentVerdict
+	headers   []headerVerdict
+	scratch   []byte
+}
+
+type agentVerdict struct {
+	hash  uint64
+	claim Claim
+}
+
+type headerVerdict struct {
+	hash    uint64
+	headers Headers
+}
+
+// NewReader returns a Reader. Fingerprints of two Readers compare when they have the same
+// seed.
+func (d *Directory) NewReader(seed maphash.Seed) *Reader {
+	return &Reader{
+		directory: d, seed: seed,
+		agents:  make([]agentVerdict, agentVerdicts),
+		headers: make([]headerVerdict, headerVerdicts),
+	}
+}
+
+// Client is what a record says of the software that sent it.
+type Client struct {
+	Claim   Claim
+	Headers Headers
+	agent   uint64 // hash of the user agent; 0 = none
+}
+
+// Read reads the user agent and the names of the headers. Where user agents are not
+// logged, the claim is empty, and without Empty.
+func (rd *Reader) Read(r *cloudfront.Record) (c Client) {
+	if agent := r.Raw(cloudfront.FieldCSUserAgent); agent != nil {
+		c.agent = rd.hash(agent)
+		v := &rd.agents[c.agent%agentVerdicts]
+		if v.hash != c.agent {
+			v.hash = c.agent
+			v.claim, rd.scratch = Parse(agent, rd.scratch)
+		}
+		c.Claim = v.claim
+	} else if r.Has(cloudfront.FieldCSUserAgent) {
+		c.Claim.Kind = Empty
+	}
+	if names := r.Raw(cloudfront.FieldCSHeaderNames); names != nil {
+		hash := rd.hash(names)
+		v := &rd.headers[hash%headerVerdicts]
+		if v.hash != hash {
+			v.hash = hash
+			v.headers, rd.scratch = ReadHeaders(names, rd.seed, rd.scratch)
+		}
+		c.Headers = v.headers
+	} else if r.Has(cloudfront.FieldCSHeaderNames) {
+		c.Headers.Set = NamesKnown | Complete
+	}
+	return c
+}
+
+func (rd *Reader) hash(column []byte) uint64 { return max(1, maphash.Bytes(rd.seed, column)) }
+
+// Verify says whether a client that claims to be a crawler is it; Unknown if it does not
+// claim so. See [Directory.Verify].
+func (rd *Reader) Verify(c Client, r *cloudfront.Record) Verdict {
+	return rd.directory.Verify(c.Claim.Crawler, r.Addr, r.Raw(cloudfront.FieldASN))
+}
+
+// Contradicts is [Contradicts] of a client.
+func (c Client) Contradicts(r *cloudfront.Record) Contradiction {
+	return Contradicts(c.Claim, c.Headers, r)
+}
+
+// Signs is [SignsOf] of a client.
+func (c Client) Signs(r *cloudfront.Record) Signs { return SignsOf(c.Headers, r) }
+
+// Software returns the fingerprint of the software that sent a record, whatever it calls
+// itself: by its TLS handshake where a viewer-request function logs ja4=... or ja3=...,
+// else by the names of its headers, in their order and case, what it accepts, its cipher
+// and its version of HTTP. What changes from request to request has no part in it: see
+// known. 0 = nothing of it is logged.
+func (rd *Reader) Software(c Client, r *cloudfront.Record) uint64 {
+	if ja := handshake(r.Raw(cloudfront.FieldViewerRequestLogData)); ja != nil {
+		return rd.hash(ja)
+	}
+	parts := [...]uint64{
+		c.Headers.hash,
+		rd.part(r.Raw(cloudfront.FieldCSAcceptEncoding)),
+		rd.part(r.Raw(cloudfront.FieldSSLCipher)),
+		rd.part(r.Raw(cloudfront.FieldCSProtocolVersion)),
+	}
+	var sum uint64
+	for _, p := range parts {
+		sum = mix(sum, p)
+	}
+	return sum
+}
+
+// Fingerprint is Software together with the user agent.
+func (rd *Reader) Fingerprint(c Client, r *cloudfront.Record) uint64 {
+	return mix(rd.Software(c, r), c.agent)
+}
+
+func (rd *Reader) part(column []byte) uint64 {
+	if column == nil {
+		return 0
+	}
+	return rd.hash(column)
+}
+
+// mix joins two hashes. It keeps 0 for nothing at all.
+func mix(sum, h uint64) uint64 {
+	if sum == 0 {
+		return h
+	}
+	sum ^= h + 0x9e3779b97f4a7c15 + sum<<6 + sum>>2
+	return max(1, sum*0xff51afd7ed558ccd)
+}
+
+// handshake returns the fingerprint of a TLS handshake that a function logged, the newer
+// kind where there are both; nil if there is none. The column may hold more, and functions
+// may have escaped it once themselves.
+func handshake(data []byte) []byte {
+	for _, key := range [...]string{"ja4=", "ja4%3D", "ja3=", "ja3%3D"} {
+		at := bytes.Index(data, []byte(key))
+		if at < 0 || at > 0 && isNameByte(data[at-1]) && (at < 3 || data[at-3] != '%') {
+			continue
+		}
+		value := data[at+len(key):]
+		end := 0
+		for end < len(value) && (isNameByte(value[end]) || value[end] == '-') {
+			end++
+		}
+		if end > 0 {
+			return value[:end]
+		}
+	}
+	return nil
+}
+
+func isNameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+}
