@@ -1,0 +1,223 @@
+package payload
+
+import (
+	"bytes"
+
+	"weir/internal/match"
+)
+
+// A Scanner reads texts one after the other. It holds nothing but scratch, so that
+// what it finds depends on the text alone; each goroutine needs one of its own. It
+// allocates while it grows to the longest text, and then no more.
+type Scanner struct {
+	text     []byte // decoded
+	short    []byte // condensed
+	squashed []byte // with a file's name in its plainest spelling
+	tokens   []token
+}
+
+// New returns a Scanner.
+func New() *Scanner {
+	return &Scanner{
+		text:     make([]byte, 0, maxWhole+64),
+		short:    make([]byte, 0, maxWhole+64),
+		squashed: make([]byte, 0, maxWhole+64),
+		tokens:   make([]token, 0, maxTokens),
+	}
+}
+
+// All methods take a column as it is logged (see cloudfront.Record.Raw): nil is an
+// empty text.
+
+// Path returns what a path holds.
+func (s *Scanner) Path(raw []byte) Finding {
+	if !hasAny(raw, &oddInPath) {
+		if sensitive.Find(s.lowered(raw)) == 0 && bytes.Index(raw, []byte("/..")) < 0 {
+			return 0
+		}
+	}
+	return s.read(raw, inPath)
+}
+
+// Query returns what a query, without its '?', holds.
+func (s *Scanner) Query(raw []byte) Finding {
+	if !hasAny(raw, &oddInQuery) {
+		return 0
+	}
+	return s.read(raw, inQuery)
+}
+
+// Header returns what a header holds that people do not write by hand: the referer,
+// X-Forwarded-For, cookies.
+func (s *Scanner) Header(raw []byte) Finding {
+	if !hasAny(raw, &oddInHeader) && bytes.Index(raw, []byte("..")) < 0 {
+		return 0
+	}
+	return s.read(raw, inHeader)
+}
+
+// UserAgent returns what a user agent holds. It is no place for files, templates
+// and the like, which programs name in passing: only SQL, script, commands, code
+// and look-ups are found.
+func (s *Scanner) UserAgent(raw []byte) Finding {
+	if !isOddAgent(raw) {
+		return 0
+	}
+	return s.read(raw, inAgent) & (SQL | Script | Command | Code | Lookup | Header)
+}
+
+// lowered returns a plain text in lower case.
+func (s *Scanner) lowered(raw []byte) []byte {
+	s.text = append(s.text[:0], raw[:min(len(raw), 2*maxWhole)]...)
+	lower(s.text)
+	return s.text
+}
+
+// read decodes a column and reads it.
+func (s *Scanner) read(raw []byte, where place) Finding {
+	text := s.decode(s.condense(raw), where)
+	signs := needles.Find(text)
+	found := signs.finding()
+	if signs&anyHint == 0 {
+		return found
+	}
+	if signs&hintFile != 0 {
+		found |= s.files(text, where)
+	}
+	if signs&hintNull != 0 && cutsShort(text, where) {
+		found |= NullByte
+	}
+	if signs&^(hintFile|hintNull)&anyHint != 0 {
+		found |= s.values(text, signs)
+	}
+	return found
+}
+
+// values reads each parameter of a text closer.
+func (s *Scanner) values(text []byte, signs signs) (found Finding) {
+	s.tokens = s.tokens[:0]
+	for rest, more := text, true; more; {
+		var param []byte
+		param, rest, more = bytes.Cut(rest, []byte{nextParam})
+		name, value, named := bytes.Cut(param, []byte{nextValue})
+		if !named || !isName(name) {
+			// The '=' is part of what is written, not the end of a name.
+			if named {
+				param[len(name)] = '='
+			}
+			name, value = nil, param
+		}
+		if signs&hintNoSQL != 0 && (isCredential(name) || bytes.IndexByte(value, '$') >= 0) {
+			found |= operators(name, value)
+		}
+		if signs&hintCommand != 0 && isShell(name, value) {
+			found |= Command
+		}
+		if len(value) < 2 || isPlainValue(value) {
+			continue
+		}
+		found |= s.value(value, signs)
+	}
+	return found
+}
+
+// value reads one value.
+func (s *Scanner) value(value []byte, signs signs) (found Finding) {
+	if signs&hintSQL != 0 {
+		found |= s.sql(value, signs)
+	}
+	if signs&hintMarkup != 0 && holdsMarkup(value, signs&hintCall != 0) {
+		found |= Script
+	}
+	if signs&hintCommand != 0 && holdsCommand(value) {
+		found |= Command
+	}
+	if signs&hintTemplate != 0 {
+		found |= expressions(value)
+	}
+	if signs&hintBreak != 0 && splitsHeader(value) {
+		found |= Header
+	}
+	if signs&hintCode != 0 && holdsCode(value) {
+		found |= Code
+	}
+	return found
+}
+
+// isName reports whether what stands before the '=' is a parameter's name, and no
+// part of an attack that has none.
+func isName(name []byte) bool {
+	for _, c := range name {
+		if !match.IsWord(c) && c < 0x80 && bytes.IndexByte([]byte("-.[]$:/@!~,"), c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func isPlainValue(value []byte) bool {
+	for _, c := range value {
+		if !match.IsWord(c) && c != '-' && c != '.' && c != ',' && c != ':' {
+			return false
+		}
+	}
+	return true
+}
+
+// hasAny reports whether a text holds a byte of a set.
+func hasAny(text []byte, set *[256]bool) bool {
+	for len(text) >= 4 {
+		if set[text[0]] || set[text[1]] || set[text[2]] || set[text[3]] {
+			return true
+		}
+		text = text[4:]
+	}
+	for _, c := range text {
+		if set[c] {
+			return true
+		}
+	}
+	return false
+}
+
+// allBut returns the set of all bytes but letters, digits and some.
+func allBut(some string) (set [256]bool) {
+	for c := range set {
+		set[c] = !match.IsWord(byte(c)) && bytes.IndexByte([]byte(some), byte(c)) < 0
+	}
+	return set
+}
+
+// Without one of these bytes there is no attack in a column. All that CloudFront
+// escapes comes with a '%'.
+var (
+	oddInQuery  = allBut("=&,:~!@-?")
+	oddInPath   = allBut("/-.,:~@=+")
+	oddInHeader = allBut("/-.,:~@=+&?; !_")
+)
+
+// isOddAgent reports whether a user agent holds anything that the agents of programs
+// do not: of the escapes they have spaces, brackets and bars.
+func isOddAgent(raw []byte) bool {
+	if hasAny(raw, &oddInAgent) {
+		return true
+	}
+	for {
+		i := bytes.IndexByte(raw, '%')
+		if i < 0 {
+			return false
+		}
+		raw = raw[i+1:]
+		if len(raw) < 2 || !(raw[0] == '2' && raw[1] == '0' || raw[0] == '5' && (raw[1] == 'B' || raw[1] == 'D')) {
+			return true
+		}
+		raw = raw[2:]
+	}
+}
+
+var oddInAgent = func() (set [256]bool) {
+	for _, c := range []byte("$*&`\"'<>{}|\\^") {
+		set[c] = true
+	}
+	return set
+}()
