@@ -6,18 +6,18 @@ import (
 	"weir/internal/scenario"
 )
 
-// An Alert is one overflow of a client's bucket.
+// An Alert is one overflow of a bucket, as it concerns one client or network.
 type Alert struct {
 	Scenario *scenario.Scenario
-	Client   netip.Prefix // what the bucket counted: an IPv4 /32 or an IPv6 /64
-	Addr     netip.Addr   // of the record that overflowed it
-	At       int64        // event time of that record, Unix milliseconds
+	Client   netip.Prefix // whom it is about: an IPv4 /32, an IPv6 /64, or the network that the bucket counted
+	Addr     netip.Addr   // of the record that overflowed it, or of the member that it is about
+	At       int64        // event time of the record that overflowed it, Unix milliseconds
 	First    int64        // event time of the first record in the bucket, Unix milliseconds
 	Events   int          // records that the bucket counted, the last one included
 	Arrived  int64        // when the stream got the last record, Unix milliseconds; 0 = unknown
 
-	// Samples are the latest requests in the bucket, oldest first: up to 20, or
-	// fewer when there was no room to keep them.
+	// Samples are the latest requests in the bucket, oldest first: up to the
+	// scenario's CacheSize, or 20, and fewer when there was no room to keep them.
 	Samples []Sample
 }
 
@@ -32,6 +32,7 @@ type Sample struct {
 	Path      string // up to 512 bytes
 	Query     string // up to 512 bytes
 	UserAgent string // up to 256 bytes
+	Referer   string // up to 256 bytes
 	Country   string // up to 8 bytes
 	ASN       string // up to 16 bytes
 	RequestID string // up to 64 bytes

@@ -39,41 +39,35 @@ func BenchmarkProcess(b *testing.B) {
 	}
 }
 
-// BenchmarkPour measures one hit in its bucket, on the shard's own goroutine.
+// BenchmarkPour measures one hit in its bucket, without matching.
 func BenchmarkPour(b *testing.B) {
-	for _, clients := range []int{1_000, 100_000, 1_000_000} {
+	for _, clients := range []int{1_000, 100_000, 1_000_000, 10_000_000} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			list := only("http-flood-any", func(s *scenario.Scenario) { s.Capacity = 100_000 })
-			e, _ := start(b, list, Config{Shards: 1, Memory: DefaultMemory})
-			s := e.shards[0] // no Process runs, so it is ours
-			record := parse(b, visit{})
-			events := make([]event, clients)
-			for i := range events {
-				k := key{hi: uint64(i), lo: 1, bits: 64}
-				events[i] = event{key: k, hash: k.hash(e.seed), at: ms(0)}
+			rules := fake{{Name: "flood", Capacity: 100_000, Leak: 4 * time.Millisecond}}
+			e, _ := rules.start(b, Config{Shards: 1, Memory: 2 << 30})
+			d := newDealer(e)
+			record := parse(b, visit{})[0]
+			chunk := make([]cloudfront.Record, chunkRecords)
+			for i := range chunk {
+				chunk[i] = record
 			}
-			rand.New(rand.NewPCG(1, 2)).Shuffle(clients, func(i, j int) { events[i], events[j] = events[j], events[i] })
-			full := batch{records: record, hits: make([]scenario.Hit, batchEvents)}
-			next := 0
+			d.hits = append(d.hits, scenario.Hit{Weight: scenario.WholeEvent})
+			rnd := rand.New(rand.NewPCG(1, 2))
 			pour := func() {
-				if next+batchEvents > clients {
-					next = 0
+				d.events = d.events[:0]
+				for i := range chunk {
+					d.add(key{addr: uint64(rnd.IntN(clients)), bits: 32, family: familyIPv4}, ms(0), i, 0)
 				}
-				full.events = events[next : next+batchEvents]
-				for i := range full.events {
-					full.events[i].hits = uint32(i + 1)
-				}
-				s.pourBatch(&full)
-				next += batchEvents
+				d.pour(chunk)
 			}
-			for range clients / batchEvents { // pages come into being at their first use
+			for range 3 * clients / chunkRecords { // pages come into being at their first use
 				pour()
 			}
 			b.ReportAllocs()
 			for b.Loop() {
 				pour()
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batchEvents, "ns/event")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/chunkRecords, "ns/event")
 		})
 	}
 }

@@ -1,44 +1,8 @@
 package detect
 
-import (
-	"time"
+import "time"
 
-	"weir/internal/scenario"
-)
-
-// limits are a scenario's numbers in the units that buckets count in.
-type limits struct {
-	leak  int64 // nanoseconds in which one event leaks out
-	full  int64 // nanoseconds until a full bucket has run dry: capacity x leak
-	life  int64 // milliseconds after its latest event for which a bucket is kept: (capacity+1) x leak
-	quiet int64 // milliseconds around an alert in which no other is raised: the blackhole
-
-	// sampled is the level above which requests are kept as samples. A pour
-	// raises a bucket by one event at most, so the last maxSamples pours before
-	// an overflow all lie above it: keeping those above is keeping enough, and a
-	// bucket that never gets near its brim costs no copy.
-	sampled int64
-}
-
-// newLimits returns the limits of every scenario of a set. A trigger is a bucket
-// that holds nothing.
-func newLimits(set *scenario.Set) []limits {
-	all := make([]limits, set.Len())
-	for i := range all {
-		s := set.At(i)
-		l := limits{leak: 1, quiet: s.Blackhole.Milliseconds()}
-		if s.Kind == scenario.Leaky {
-			l.leak = int64(s.Leak)
-			l.full = int64(s.Capacity) * l.leak
-			l.life = (l.full + l.leak) / int64(time.Millisecond)
-		}
-		l.sampled = l.full - (maxSamples-1)*l.leak
-		all[i] = l
-	}
-	return all
-}
-
-// A bucket counts one key in one scenario. It is pointer-free and a cache line
+// A bucket counts for one key in one scenario. It is pointer-free and a cache line
 // long. The zero bucket is empty.
 //
 // It is a leaky bucket in event time: level is how long it takes to run dry, as
@@ -46,16 +10,15 @@ func newLimits(set *scenario.Set) []limits {
 // that takes more than capacity leaks, which is the (capacity+1)-th event of a
 // burst. Events that come exactly a leak apart never overflow it.
 type bucket struct {
-	hi, lo   uint64 // with bits: the key
-	level    int64  // nanoseconds
-	last     int64  // Unix milliseconds; never moves back while the bucket lives
-	first    int64  // Unix milliseconds of the first event
-	alerted  int64  // Unix milliseconds of the latest alert; 0 = none
-	count    uint32 // accepted events; 0 = dead: the next event starts anew
-	sample   uint32 // position of the latest sample; 0 = none
-	born     uint32 // tells the distinct values of this bucket from those of the one before it
-	scenario uint16
-	bits     uint8
+	ident   ident
+	level   int64  // nanoseconds
+	last    int64  // Unix milliseconds; never moves back while the bucket lives
+	first   int64  // Unix milliseconds of the first event
+	alerted int64  // Unix milliseconds of the latest alert; 0 = none
+	count   uint32 // accepted events; 0 = dead: the next event starts anew
+	sample  uint32 // position of the latest sample; 0 = none
+	born    uint32 // tells the distinct values of this bucket from those of the one before it
+	shield  uint32 // Unix minute until which no alert is raised; 0 = none
 }
 
 // admission is what a bucket says to an event before it is poured.
@@ -94,14 +57,41 @@ func (b *bucket) begin(at int64, born uint32) {
 	b.born = born
 }
 
-// pour adds an event of time at, which is not before last, and reports whether
-// the bucket runs over.
-func (b *bucket) pour(l *limits, at int64) bool {
+// pour adds what an event of time at, which is not before last, costs. It reports
+// whether the bucket runs over; then it is left as full as it was.
+func (b *bucket) pour(l *limits, cost, at int64) bool {
 	leaked := (at - b.last) * int64(time.Millisecond)
-	b.level = max(0, b.level-leaked) + l.leak
+	b.level = max(0, b.level-leaked)
 	b.last = at
 	b.count++
-	return b.level > l.full
+	if cost > l.full-b.level {
+		return true
+	}
+	b.level += cost
+	return false
+}
+
+// brim reports whether the event that was just poured, and cost so much, has to be
+// kept as a sample: whether as many more like it as an alert carries would
+// overflow the bucket.
+func (b *bucket) brim(l *limits, cost int64) bool {
+	if cost == l.leak {
+		return b.level > l.sampled
+	}
+	return (l.full-b.level)/int64(max(l.samples, l.queue)) < cost
+}
+
+// holds reports whether the bucket has something in it for a record of time at:
+// whether that is within its life.
+func (b *bucket) holds(l *limits, at int64) bool {
+	return b.count != 0 && at <= b.last+l.life && at >= b.last-l.life
+}
+
+// drain takes out of the bucket, at most what is in it at the time at. It is no
+// event: it neither moves the bucket's time nor lengthens its life.
+func (b *bucket) drain(cost, at int64) {
+	leaked := max(0, at-b.last) * int64(time.Millisecond)
+	b.level -= min(cost, max(0, b.level-leaked))
 }
 
 // die ends a bucket that ran over. What it remembers of its alert stays.
@@ -113,22 +103,47 @@ func (b *bucket) die() {
 // was raised already. It looks both ways: an alert far ahead of the records'
 // time must not silence what comes before it.
 func (b *bucket) hushed(l *limits, at int64) bool {
-	return b.alerted != 0 && at < b.alerted+l.quiet && at > b.alerted-l.quiet
+	return b.alerted != 0 && near(b.alerted, at, l.quiet)
 }
 
-// expiry returns the Unix second from which on the bucket is empty, and the one
-// after which nothing of it matters.
+// near reports whether two times are less than reach milliseconds apart.
+func near(a, b, reach int64) bool { return a < b+reach && b < a+reach }
+
+const minute = 60_000 // milliseconds
+
+// guard protects the key of the bucket from alerts for a time that begins with the
+// end of the minute. Records of the same minute give the same end.
+func (b *bucket) guard(l *limits, at int64) {
+	b.shield = max(b.shield, uint32((at/minute*minute+minute+l.guard)/minute))
+}
+
+// shielded reports whether no alert is raised at this time.
+func (b *bucket) shielded(at int64) bool { return at < int64(b.shield)*minute }
+
+// expiry returns the tick from which on the bucket is empty, and the one after
+// which nothing of it matters. What it remembers without holding anything is worth
+// as much as what it would hold.
 func (b *bucket) expiry(l *limits) (dry, until uint32) {
+	var rest int64
+	if b.alerted != 0 {
+		rest = b.alerted + l.quiet
+	}
+	if b.shield != 0 {
+		rest = max(rest, int64(b.shield)*minute)
+	}
 	if b.count == 0 {
-		until = seconds(b.alerted + l.quiet)
+		until = ticks(rest)
 		return until, until
 	}
-	dry = seconds(b.last + b.level/int64(time.Millisecond))
-	return dry, max(seconds(b.last+l.life), seconds(b.alerted+l.quiet))
+	dry = ticks(b.last + b.level/int64(time.Millisecond))
+	return dry, max(ticks(b.last+l.life), ticks(rest))
 }
 
-// seconds rounds Unix milliseconds up to seconds. Records are dated 2000 to 2099;
-// what ends beyond what fits is cut.
-func seconds(ms int64) uint32 {
-	return uint32(min((ms+999)/1000, 1<<32-1))
+// tickBits of milliseconds make a tick, which is about a second.
+const tickBits = 10
+
+// ticks rounds Unix milliseconds up to ticks. Records are dated 2000 to 2099; what
+// ends beyond what fits is cut.
+func ticks(ms int64) uint32 {
+	return uint32(min((ms+1<<tickBits-1)>>tickBits, 1<<32-1))
 }

@@ -2,143 +2,260 @@ package detect
 
 import (
 	"hash/maphash"
+	"math"
+	"slices"
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
 )
 
 const (
-	// batchEvents is how many events cross to a shard at once: waking a goroutine
-	// for fewer costs more than pouring them.
-	batchEvents = 256
-
-	// batchesPerShard bounds how far a dealer runs ahead of the shards.
-	batchesPerShard = 3
+	// chunkRecords is how many records are matched before they are poured: so many
+	// that the memory they need can be read all at once, and so few that the lines
+	// of all are still in the cache when samples are taken of them.
+	chunkRecords = 256
 
 	// maxIdleDealers is how many are kept between calls of Process. More calls
 	// than that at once work, but build their dealers anew.
 	maxIdleDealers = 64
 )
 
-// An event is a record that matched or was refused, as it crosses to the shard of
-// its key.
+// A matcher tells which scenarios a record hits: scenario.Matcher does.
+type matcher interface {
+	Match(r *cloudfront.Record, hits []scenario.Hit) []scenario.Hit
+}
+
+// An event is what a record does under one key. Each record that matched or was
+// refused has one for its client, and after it one for each network and value that
+// it hit.
 type event struct {
-	key     key
-	hash    uint64 // of the key
-	request uint64 // hash of the request id and the key; 0 when the record has no id
-	at      int64  // Unix milliseconds
-	record  uint32 // index in the batch's records
-	hits    uint32 // where its hits end in the batch's hits; they begin where the event's before it end
+	key      key
+	hash     uint64 // of the key
+	request  uint64 // hash of the request id and the key; 0 when the record has no id. Only a client's
+	at       int64  // Unix milliseconds
+	record   uint16 // index in the chunk
+	shard    uint16
+	from, to uint32 // its hits in the chunk's hits
+	next     uint32 // number of the shard's next event, from 1; 0 = none
+	apart    bool   // it is of a network or a value
 }
 
-// A batch is owned by its dealer, or between sending and return by one shard.
-type batch struct {
-	records []cloudfront.Record // of the caller of Process, for as long as it waits
-	events  []event
-	hits    []scenario.Hit
-	home    chan<- *batch // where the shard returns it to
-}
-
-// A dealer does the caller's share of one Process at a time: it matches records
-// and deals them to shards.
+// A dealer does the work of one Process at a time: it matches a chunk of records,
+// deals what they hit to shards as events, and pours those.
 type dealer struct {
 	engine  *Engine
-	matcher *scenario.Matcher
-	hits    []scenario.Hit // of the record at hand
+	matcher matcher
 
-	current  []*batch // being filled, one for each shard
-	spare    []*batch
-	returned chan *batch // has room for every batch, so that no shard ever waits
-	away     int         // batches that shards hold
+	events   []event
+	all      []uint32 // 0, 1, 2 ...: the events in their order
+	order    []uint32 // scratch: events of one shard
+	first    []uint32 // by shard: number of its first event, from 1; 0 = none
+	hits     []scenario.Hit
+	apart    []scenario.Hit // scratch: those of a record that are not its client's
+	used     []bool         // by shard: whether it has an event in the chunk
+	earliest int64          // event time of the chunk
+	outcomes [chunkRecords]outcome
+	records  [outcomes]uint64 // counted in this Process
+	touched  uint32           // written only so that the reads of touch are not left out
 }
 
 func newDealer(e *Engine) *dealer {
-	n := len(e.shards) * batchesPerShard
-	d := &dealer{
-		engine:   e,
-		matcher:  e.set.NewMatcher(),
-		current:  make([]*batch, len(e.shards)),
-		spare:    make([]*batch, 0, n),
-		returned: make(chan *batch, n),
+	return &dealer{
+		engine: e, matcher: e.plan.matcher(),
+		used: make([]bool, len(e.shards)), first: make([]uint32, len(e.shards)), order: make([]uint32, 0, touchAhead),
+		events: make([]event, 0, chunkRecords), hits: make([]scenario.Hit, 0, 2*chunkRecords),
 	}
-	for range n {
-		d.spare = append(d.spare, &batch{events: make([]event, 0, batchEvents), home: d.returned})
-	}
-	for i := range d.current {
-		d.current[i] = d.take()
-	}
-	return d
 }
 
-// take returns an empty batch, and waits for one if the shards hold them all.
-func (d *dealer) take() *batch {
-	if len(d.spare) == 0 {
-		d.await()
-	}
-	last := len(d.spare) - 1
-	b := d.spare[last]
-	d.spare = d.spare[:last]
-	return b
-}
-
-// await takes one batch back from a shard.
-func (d *dealer) await() {
-	b := <-d.returned
-	d.away--
-	d.spare = append(d.spare, b)
-}
-
+// deal pours the records in their order.
 func (d *dealer) deal(records []cloudfront.Record) {
-	e := d.engine
-	unmatched := 0
-	for i := range records {
-		r := &records[i]
-		d.hits = d.matcher.Match(r, d.hits[:0])
+	for chunk := range slices.Chunk(records, chunkRecords) {
+		d.match(chunk)
+		if len(d.events) > 0 {
+			d.pour(chunk)
+		}
+	}
+	for i := range d.records {
+		move(d.engine.metrics.records[i], &d.records[i])
+	}
+}
+
+// match makes the events of a chunk.
+func (d *dealer) match(chunk []cloudfront.Record) {
+	d.events, d.hits, d.earliest = d.events[:0], d.hits[:0], math.MaxInt64
+	for i := range chunk {
+		r := &chunk[i]
+		from := len(d.hits)
+		d.hits = d.matcher.Match(r, d.hits)
 		// What was refused goes on to the shard even if it matched nothing: only
 		// there is it known whether a ban refused it.
-		if len(d.hits) == 0 && r.Status < 400 {
-			unmatched++
+		if len(d.hits) == from && r.Status < 400 {
+			d.records[outcomeUnmatched]++
 			continue
 		}
-		k := keyOf(r.Client())
-		hash := k.hash(e.seed)
-		n := scale(uint32(hash), len(e.shards))
-		b := d.current[n]
-		b.hits = append(b.hits, d.hits...)
-		b.events = append(b.events, event{
-			key: k, hash: hash, request: d.request(r, hash), at: r.Time,
-			record: uint32(i), hits: uint32(len(b.hits)),
-		})
-		if len(b.events) == batchEvents {
-			d.send(n, records)
+		d.outcomes[i] = outcomeUnmatched
+		if d.engine.plan.mixed {
+			d.sort(from)
+		}
+		d.earliest = min(d.earliest, r.Time)
+		e := d.add(clientOf(r.Addr), r.Time, i, from)
+		if id := r.Raw(cloudfront.FieldXEdgeRequestID); len(id) > 0 {
+			e.request = max(1, maphash.Bytes(d.engine.seed, id)^e.hash)
+		}
+		if len(d.apart) > 0 {
+			d.addApart(r, i)
 		}
 	}
-	for n, b := range d.current {
-		if len(b.events) > 0 {
-			d.send(n, records)
+}
+
+// sort takes the hits of a record, from the given one on, that are not its client's
+// out of the hits.
+func (d *dealer) sort(from int) {
+	d.apart = d.apart[:0]
+	kept := d.hits[:from]
+	for _, hit := range d.hits[from:] {
+		if d.engine.limits[hit.Scenario].group.By == scenario.ByClient {
+			kept = append(kept, hit)
+		} else {
+			d.apart = append(d.apart, hit)
 		}
 	}
-	for d.away > 0 {
-		d.await()
-	}
-	e.metrics.records[outcomeUnmatched].Add(float64(unmatched))
+	d.hits = kept
 }
 
-// request is what a duplicate is known by. The key is part of it, so that one
-// request may be counted under several keys.
-func (d *dealer) request(r *cloudfront.Record, hash uint64) uint64 {
-	id := r.Raw(cloudfront.FieldXEdgeRequestID)
-	if len(id) == 0 {
-		return 0
+// addApart makes the events of the hits that sort took out. Those of one network are
+// one event when they follow each other.
+func (d *dealer) addApart(r *cloudfront.Record, record int) {
+	client := clientOf(r.Addr)
+	first := len(d.events)
+	for _, hit := range d.apart {
+		g := &d.engine.limits[hit.Scenario].group
+		k := key{addr: uint64(hit.Scenario), group: hit.Group, family: familyValue}
+		if g.By == scenario.ByRange {
+			network, ok := client.network(g)
+			if !ok {
+				continue
+			}
+			k = network
+		}
+		from := len(d.hits)
+		d.hits = append(d.hits, hit)
+		if last := len(d.events) - 1; last >= first && d.events[last].key == k {
+			d.events[last].to = uint32(len(d.hits))
+			continue
+		}
+		d.add(k, r.Time, record, from).apart = true
 	}
-	return max(1, maphash.Bytes(d.engine.seed, id)^hash)
 }
 
-// send hands the batch of a shard over and begins a new one.
-func (d *dealer) send(n int, records []cloudfront.Record) {
-	b := d.current[n]
-	b.records = records
-	d.away++
-	d.engine.shards[n].in <- b
-	d.current[n] = d.take()
+// add makes an event of a key with the hits from the given one on.
+func (d *dealer) add(k key, at int64, record, from int) *event {
+	e := d.engine
+	hash := e.hasher.hash(k)
+	shard := 0
+	if len(e.shards) > 1 {
+		shard = scale(uint32(hash), len(e.shards))
+	}
+	d.used[shard] = true
+	d.events = append(d.events, event{
+		key: k, hash: hash, at: at, record: uint16(record), shard: uint16(shard), from: uint32(from), to: uint32(len(d.hits)),
+	})
+	for len(d.all) < len(d.events) {
+		d.all = append(d.all, uint32(len(d.all)))
+	}
+	return &d.events[len(d.events)-1]
+}
+
+// pour pours the events of a chunk.
+//
+// A dealer that is alone takes every shard that it needs and pours in the order of
+// the records. So what is decided does not depend on the number of shards, even
+// when an alert about a network bans a client of another shard. Beside others it
+// takes one shard after the other, so that they can go on meanwhile: first what is
+// the clients', since what becomes of that decides about the rest.
+func (d *dealer) pour(chunk []cloudfront.Record) {
+	shards := d.engine.shards
+	if len(shards) == 1 || d.engine.callers.Load() == 1 {
+		for n, s := range shards {
+			if d.used[n] {
+				s.mu.Lock()
+			}
+		}
+		for i := 0; i < len(d.events); i += touchAhead {
+			d.run(d.all[i:min(i+touchAhead, len(d.events))], chunk)
+		}
+		for n, s := range shards {
+			if d.used[n] {
+				s.finish(d.earliest)
+				s.mu.Unlock()
+			}
+		}
+	} else {
+		d.pourApart(chunk, false)
+		if d.engine.plan.mixed {
+			d.pourApart(chunk, true)
+		}
+	}
+	clear(d.used)
+	for i := range d.events {
+		if e := &d.events[i]; !e.apart {
+			d.records[d.outcomes[e.record]]++
+		}
+	}
+}
+
+// pourApart pours the events of clients, or those that are apart from them, one shard
+// after the other.
+func (d *dealer) pourApart(chunk []cloudfront.Record, apart bool) {
+	clear(d.first)
+	for i := len(d.events) - 1; i >= 0; i-- {
+		if e := &d.events[i]; e.apart == apart {
+			e.next, d.first[e.shard] = d.first[e.shard], uint32(i+1)
+		}
+	}
+	for n, s := range d.engine.shards {
+		if d.first[n] == 0 {
+			continue
+		}
+		s.mu.Lock()
+		d.order = d.order[:0]
+		for i := d.first[n]; i != 0; i = d.events[i-1].next {
+			if d.order = append(d.order, i-1); len(d.order) == touchAhead {
+				d.run(d.order, chunk)
+				d.order = d.order[:0]
+			}
+		}
+		d.run(d.order, chunk)
+		s.finish(d.earliest)
+		s.mu.Unlock()
+	}
+}
+
+// touchAhead is for how many events memory is read before they are poured.
+const touchAhead = 32
+
+// run pours up to touchAhead events, whose shards the dealer has taken. The memory
+// that they need is read first: the reads do not wait for each other, so together
+// they take little longer than one; as the events are poured, each would wait for
+// the one before it.
+func (d *dealer) run(order []uint32, chunk []cloudfront.Record) {
+	shards := d.engine.shards
+	var read uint32
+	for _, i := range order {
+		e := &d.events[i]
+		read += shards[e.shard].touch(e, d.hits[e.from:e.to])
+	}
+	for _, i := range order {
+		e := &d.events[i]
+		read += shards[e.shard].touchBuckets(e, d.hits[e.from:e.to])
+	}
+	d.touched = read
+	for _, i := range order {
+		e := &d.events[i]
+		was := &d.outcomes[e.record]
+		if *was == outcomeDuplicate || *was == outcomeBlocked {
+			continue
+		}
+		*was = min(*was, shards[e.shard].pourEvent(e, d.hits[e.from:e.to], &chunk[e.record]))
+	}
 }

@@ -69,17 +69,24 @@ func TestMetricNames(t *testing.T) {
 func TestKeyIsThePrefix(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var addr netip.Addr
+		group := scenario.Group{V4: rapid.Uint8Range(0, 40).Draw(t, "v4"), V6: rapid.Uint8Range(0, 130).Draw(t, "v6")}
+		client, bits := 32, min(group.V4, 32)
 		if rapid.Bool().Draw(t, "IPv4") {
 			addr = netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "addr")))
 		} else {
 			addr = netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "addr"))).Unmap()
+			client, bits = 64, min(group.V6, 64)
 		}
-		p, err := addr.Prefix(rapid.IntRange(0, addr.BitLen()).Draw(t, "bits"))
-		if err != nil {
-			t.Fatal(err)
+		if addr.Is4() {
+			client, bits = 32, min(group.V4, 32)
 		}
-		if addr.Is4() == p.Addr().Is4() && keyOf(p).prefix() != p {
-			t.Fatalf("%v came back as %v", p, keyOf(p).prefix())
+		k := clientOf(addr)
+		if want, _ := addr.Prefix(client); k.prefix() != want {
+			t.Fatalf("client of %v is %v, want %v", addr, k.prefix(), want)
+		}
+		network, ok := k.network(&group)
+		if want, _ := addr.Prefix(int(bits)); ok != (bits > 0) || ok && network.prefix() != want {
+			t.Fatalf("network of %v is %v (%v), want %v", addr, network.prefix(), ok, want)
 		}
 	})
 }

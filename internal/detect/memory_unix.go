@@ -13,6 +13,7 @@ func mapRegion(bytes int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reserve %d bytes: %w", bytes, err)
 	}
+	adviseLarge(region)
 	return region, nil
 }
 

@@ -1,6 +1,10 @@
 package detect
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/scenario"
+)
 
 // An outcome is what became of a record. Of the outcomes of its hits a record
 // has the least.
@@ -27,7 +31,7 @@ type metrics struct {
 	forgotten prometheus.Counter // distinct values
 }
 
-func newMetrics(reg prometheus.Registerer, scenarios []string) *metrics {
+func newMetrics(reg prometheus.Registerer, scenarios []*scenario.Scenario) *metrics {
 	records := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "detect_records_total",
 		Help: "Records by what became of them: poured into a bucket, unmatched by every scenario, repeated (only values that their buckets had counted), duplicate (request id seen before), blocked (client banned at that time), late (older than the life of their buckets).",
@@ -55,9 +59,9 @@ func newMetrics(reg prometheus.Registerer, scenarios []string) *metrics {
 	for i, name := range outcomeNames {
 		m.records[i] = records.WithLabelValues(name)
 	}
-	for _, name := range scenarios {
-		m.pours = append(m.pours, pours.WithLabelValues(name))
-		m.alerts = append(m.alerts, alerts.WithLabelValues(name))
+	for _, s := range scenarios {
+		m.pours = append(m.pours, pours.WithLabelValues(s.Name))
+		m.alerts = append(m.alerts, alerts.WithLabelValues(s.Name))
 	}
 	reg.MustRegister(records, pours, alerts, evictions, m.buckets)
 	return m
@@ -66,7 +70,6 @@ func newMetrics(reg prometheus.Registerer, scenarios []string) *metrics {
 // A tally counts for one shard between two flushes, so that counting costs no
 // atomic operation a record.
 type tally struct {
-	records   [outcomes]uint64
 	pours     []uint64 // by scenario
 	alerts    []uint64 // by scenario
 	forgotten uint64
@@ -80,9 +83,6 @@ func newTally(scenarios int) tally {
 
 // flush adds what a shard counted to the metrics.
 func (t *tally) flush(s *shard) {
-	for i := range t.records {
-		move(s.metrics.records[i], &t.records[i])
-	}
 	for i := range t.pours {
 		move(s.metrics.pours[i], &t.pours[i])
 		move(s.metrics.alerts[i], &t.alerts[i])

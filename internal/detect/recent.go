@@ -38,19 +38,18 @@ func (r recent) set(hash uint64) *[ways]uint64 {
 
 // A distinct value is remembered as 24 bits of its hash, the birth number of its
 // bucket and, for the count of what was forgotten too early, when that bucket
-// expires: the low 16 bits of a Unix second, at most nine hours ahead.
+// expires: the low 16 bits of a tick, at most nine hours ahead.
 const (
 	untilBits    = 16
-	untilReach   = 1<<(untilBits-1) - 1 // seconds ahead that these bits can tell from the past
+	untilReach   = 1<<(untilBits-1) - 1 // ticks ahead that these bits can tell from the past
 	bornMask     = 1<<24 - 1
 	distinctMask = ^uint64(1<<untilBits - 1)
 )
 
-// distinctHash mixes a key's hash with the scenario and a value's fingerprint.
-func distinctHash(hash uint64, scenario uint16, fingerprint uint32) uint64 {
-	h := (hash ^ uint64(fingerprint)<<16 ^ uint64(scenario)) * 0x9e3779b97f4a7c15
-	h ^= h >> 32
-	return h * 0xd6e8feb86659fd93
+// distinctHash mixes the hash of a bucket's key with the rest of its ident and a
+// value's fingerprint.
+func distinctHash(hash uint64, id ident, fingerprint uint32) uint64 {
+	return fold(hash^id.rest*0x9e3779b97f4a7c15, 0xd6e8feb86659fd93^uint64(fingerprint)<<16)
 }
 
 func distinctValue(hash uint64, born, until uint32) uint64 {
@@ -59,7 +58,25 @@ func distinctValue(hash uint64, born, until uint32) uint64 {
 }
 
 // wanted reports whether a distinct value that was pushed out belonged to a
-// bucket that still lives at this Unix second.
-func wanted(value uint64, second uint32) bool {
-	return value != 0 && int16(uint16(value)-uint16(second)) > 0
+// bucket that still lives at this tick.
+func wanted(value uint64, tick uint32) bool {
+	return value != 0 && int16(uint16(value)-uint16(tick)) > 0
+}
+
+// hush remembers that a client got an alert of a bucket at a time in Unix
+// milliseconds, which the hash of both selects. It reports whether that one is
+// less than quiet milliseconds from the alert before it; then it remembers nothing.
+//
+// An entry is 22 bits of the hash and the time, of which 42 bits reach until 2109.
+func (r recent) hush(hash uint64, at, quiet int64) bool {
+	const timeMask = 1<<42 - 1
+	set := r.set(hash)
+	value := (hash|1)<<42 | uint64(at) // no entry is 0
+	for _, v := range set {
+		if v&^timeMask == value&^timeMask && near(int64(v&timeMask), at, quiet) {
+			return true
+		}
+	}
+	r.add(hash, value, ^uint64(timeMask))
+	return false
 }

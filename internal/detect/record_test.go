@@ -17,13 +17,14 @@ import (
 
 // A visit is one record of a test. Its zero fields stand for something ordinary.
 type visit struct {
-	at     time.Duration // after epoch
-	client string
-	url    string // as logged
-	status int
-	method string
-	agent  string // as logged
-	id     string // of the request; made up when empty
+	at      time.Duration // after epoch
+	client  string
+	url     string // as logged
+	status  int
+	method  string
+	agent   string // as logged
+	referer string // as logged
+	id      string // of the request; made up when empty
 }
 
 var epoch = time.Date(2026, 10, 5, 8, 0, 0, 0, time.UTC)
@@ -65,7 +66,7 @@ func parse(t tb, visits ...visit) []cloudfront.Record {
 		line := strings.Join([]string{
 			fmt.Sprintf("%d.%03d", at/1000, at%1000), or(v.client, "198.51.100.7"), fmt.Sprintf("%03d", v.status), or(v.method, "GET"),
 			"www.example.com", or(v.url, "/"), or(v.id, fmt.Sprintf("id-%s-%d-%d-%s", v.client, at, i, v.url)), "HTTP/2.0", or(v.agent, "Mozilla/5.0"),
-			"-", "DE", "3320",
+			or(v.referer, "-"), "DE", "3320",
 		}, "\t")
 		if err := format.Parse(&records[i], []byte(line)); err != nil {
 			t.Fatalf("parse %q: %v", line, err)

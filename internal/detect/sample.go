@@ -9,9 +9,6 @@ import (
 	"weir/internal/cloudfront"
 )
 
-// maxSamples is how many requests an alert carries.
-const maxSamples = 20
-
 // A ring keeps the latest samples of a shard as bytes; the oldest are
 // overwritten. The samples of a bucket are chained, each to the one before it.
 //
@@ -28,13 +25,13 @@ type ring struct {
 const (
 	ringUnit = 64
 
-	// A sample begins with its head: position of the one before (4 bytes),
-	// scenario (2), status (2), key (8+8+1), time (8), address (16). Its columns
-	// follow, each ended by a tab, which no column can hold.
-	sampleHead = 49
+	// A sample begins with its head: position of the one before (4 bytes), status
+	// (2, and 2 of padding), the bucket's ident (16), time (8), address (16). Its
+	// columns follow, each ended by a tab, which no column can hold.
+	sampleHead = 48
 
 	// maxSample is the length of the longest sample in bytes.
-	maxSample = sampleHead + 16 + 128 + 512 + 512 + 256 + 8 + 16 + 64 + sampleColumns
+	maxSample = sampleHead + 16 + 128 + 512 + 512 + 256 + 256 + 8 + 16 + 64 + sampleColumns
 )
 
 // The columns of a sample, in the order in which they are kept.
@@ -44,6 +41,7 @@ const (
 	samplePath
 	sampleQuery
 	sampleUserAgent
+	sampleReferer
 	sampleCountry
 	sampleASN
 	sampleRequestID
@@ -57,8 +55,9 @@ func newRing(m *memory, size int64) (ring, error) {
 	return ring{bytes: space, end: ringUnit}, err // position 0 means none
 }
 
-// add keeps a request as a sample after the one at prev and returns its position.
-func (g *ring) add(e *event, scenario uint16, r *cloudfront.Record, prev uint32) uint32 {
+// add keeps a request of a bucket as a sample after the one at prev and returns its
+// position.
+func (g *ring) add(id ident, r *cloudfront.Record, prev uint32) uint32 {
 	if uint32(g.end/ringUnit) == 0 {
 		g.end += ringUnit
 	}
@@ -68,13 +67,14 @@ func (g *ring) add(e *event, scenario uint16, r *cloudfront.Record, prev uint32)
 	}
 	position := uint32(g.end / ringUnit)
 	b := g.bytes[g.end%size:]
-	putHead(b, e, scenario, r, prev)
+	putHead(b, id, r, prev)
 	n := sampleHead
 	n += put(b[n:], r.Raw(cloudfront.FieldCSMethod), 16)
 	n += put(b[n:], r.Raw(cloudfront.FieldCSHost), 128)
 	n += put(b[n:], r.Path(), 512)
 	n += put(b[n:], r.Query(), 512)
 	n += put(b[n:], r.Raw(cloudfront.FieldCSUserAgent), 256)
+	n += put(b[n:], r.Raw(cloudfront.FieldCSReferer), 256)
 	n += put(b[n:], r.Raw(cloudfront.FieldCCountry), 8)
 	n += put(b[n:], r.Raw(cloudfront.FieldASN), 16)
 	n += put(b[n:], r.Raw(cloudfront.FieldXEdgeRequestID), 64)
@@ -82,17 +82,15 @@ func (g *ring) add(e *event, scenario uint16, r *cloudfront.Record, prev uint32)
 	return position
 }
 
-func putHead(b []byte, e *event, scenario uint16, r *cloudfront.Record, prev uint32) {
+func putHead(b []byte, id ident, r *cloudfront.Record, prev uint32) {
 	_ = b[sampleHead-1]
 	binary.LittleEndian.PutUint32(b, prev)
-	binary.LittleEndian.PutUint16(b[4:], scenario)
-	binary.LittleEndian.PutUint16(b[6:], r.Status)
-	binary.LittleEndian.PutUint64(b[8:], e.key.hi)
-	binary.LittleEndian.PutUint64(b[16:], e.key.lo)
-	binary.LittleEndian.PutUint64(b[24:], uint64(e.at))
+	binary.LittleEndian.PutUint16(b[4:], r.Status)
+	binary.LittleEndian.PutUint64(b[8:], id.addr)
+	binary.LittleEndian.PutUint64(b[16:], id.rest)
+	binary.LittleEndian.PutUint64(b[24:], uint64(r.Time))
 	addr := r.Addr.As16()
 	copy(b[32:], addr[:])
-	b[48] = e.key.bits
 }
 
 // put writes a column, cut to max bytes and not in the middle of an escape, and
@@ -109,13 +107,14 @@ func put(b, column []byte, most int) int {
 	return n + 1
 }
 
-// chain returns the latest samples of a bucket, oldest first, beginning with the
-// one at position and following the chain for as long as it was not overwritten.
-func (g *ring) chain(position uint32, k key, scenario uint16) []Sample {
+// chain returns up to n of the latest samples of a bucket, oldest first, beginning
+// with the one at position and following the chain for as long as it was not
+// overwritten.
+func (g *ring) chain(position uint32, id ident, n int) []Sample {
 	var samples []Sample
-	for position != 0 && len(samples) < maxSamples {
+	for position != 0 && len(samples) < n {
 		b := g.at(position)
-		if b == nil || !heads(b, k, scenario) {
+		if b == nil || !heads(b, id) {
 			break
 		}
 		samples = append(samples, g.read(b))
@@ -137,23 +136,21 @@ func (g *ring) at(position uint32) []byte {
 
 // heads reports whether a sample belongs to a bucket. It always does, unless the
 // bucket slept while 2^32 units were written.
-func heads(b []byte, k key, scenario uint16) bool {
-	return binary.LittleEndian.Uint16(b[4:]) == scenario &&
-		binary.LittleEndian.Uint64(b[8:]) == k.hi &&
-		binary.LittleEndian.Uint64(b[16:]) == k.lo &&
-		b[48] == k.bits
+func heads(b []byte, id ident) bool {
+	return binary.LittleEndian.Uint64(b[8:]) == id.addr && binary.LittleEndian.Uint64(b[16:]) == id.rest
 }
 
 func (g *ring) read(b []byte) Sample {
 	s := Sample{
 		Time:   int64(binary.LittleEndian.Uint64(b[24:])),
 		Addr:   netip.AddrFrom16([16]byte(b[32:48])).Unmap(),
-		Status: binary.LittleEndian.Uint16(b[6:]),
+		Status: binary.LittleEndian.Uint16(b[4:]),
 	}
 	b = b[sampleHead:]
 	for _, field := range [sampleColumns]*string{
 		sampleMethod: &s.Method, sampleHost: &s.Host, samplePath: &s.Path, sampleQuery: &s.Query,
-		sampleUserAgent: &s.UserAgent, sampleCountry: &s.Country, sampleASN: &s.ASN, sampleRequestID: &s.RequestID,
+		sampleUserAgent: &s.UserAgent,
+		sampleReferer:   &s.Referer, sampleCountry: &s.Country, sampleASN: &s.ASN, sampleRequestID: &s.RequestID,
 	} {
 		var column []byte
 		column, b, _ = bytes.Cut(b, []byte{'\t'})

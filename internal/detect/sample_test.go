@@ -49,7 +49,7 @@ func TestSampleIsCutAndInWireForm(t *testing.T) {
 	long := strings.Repeat("%25ff", 200)
 	exploit := visit{
 		url: "/HNAP1/" + long + "?" + strings.Repeat("b", 2000), status: 403, method: strings.Repeat("M", 100),
-		agent: strings.Repeat("%20x", 300), id: strings.Repeat("i", 100), client: "2001:db8::7",
+		agent: strings.Repeat("%20x", 300), id: strings.Repeat("i", 100), client: "2001:db8::7", referer: strings.Repeat("r", 300),
 	}
 	alerts := alertsOf(t, only("http-exploit-path"), exploit)
 	if len(alerts) != 1 || len(alerts[0].Samples) != 1 {
@@ -66,7 +66,7 @@ func TestSampleIsCutAndInWireForm(t *testing.T) {
 	if len(s.Query) != 512 || len(s.Method) != 16 || len(s.RequestID) != 64 {
 		t.Errorf("query %d, method %d, request id %d bytes long", len(s.Query), len(s.Method), len(s.RequestID))
 	}
-	if s.Addr != netip.MustParseAddr("2001:db8::7") || s.Status != 403 || s.Time != ms(0) || s.Country != "DE" || s.ASN != "3320" || s.Host != "www.example.com" {
+	if s.Addr != netip.MustParseAddr("2001:db8::7") || s.Status != 403 || s.Time != ms(0) || s.Country != "DE" || s.ASN != "3320" || s.Host != "www.example.com" || s.Referer != strings.Repeat("r", 256) {
 		t.Errorf("sample %+v", s)
 	}
 }
@@ -82,16 +82,16 @@ func TestRingForgetsTheOldest(t *testing.T) {
 	}
 	g.end = ringUnit * (1<<32 - 40) // positions begin anew on the way
 	records := parse(t, visit{url: "/" + strings.Repeat("x", 300)})
-	mine, other := &event{key: keyOf(prefix("198.51.100.7/32"))}, &event{key: keyOf(prefix("203.0.113.7/32"))}
+	mine, other := clientOf(netip.MustParseAddr("198.51.100.7")).ident(3, 0), clientOf(netip.MustParseAddr("203.0.113.7")).ident(3, 0)
 	var last uint32
 	for i := range 200 {
-		mine.at = int64(i)
-		last = g.add(mine, 3, &records[0], last)
+		records[0].Time = int64(i)
+		last = g.add(mine, &records[0], last)
 		if last == 0 {
 			t.Fatalf("sample %d has the position that means none", i)
 		}
-		g.add(other, 3, &records[0], 0)
-		samples := g.chain(last, mine.key, 3)
+		g.add(other, &records[0], 0)
+		samples := g.chain(last, mine, maxSamples)
 		if len(samples) == 0 || len(samples) > 8 {
 			t.Fatalf("sample %d: chain of %d", i, len(samples))
 		}
@@ -101,7 +101,7 @@ func TestRingForgetsTheOldest(t *testing.T) {
 			}
 		}
 	}
-	if samples := g.chain(last, other.key, 3); samples != nil {
+	if samples := g.chain(last, other, maxSamples); samples != nil {
 		t.Errorf("a position of another's sample gives %v", samples)
 	}
 }

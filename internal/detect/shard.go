@@ -3,16 +3,17 @@ package detect
 import (
 	"errors"
 	"net/netip"
+	"sync"
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
 )
 
 // A shard owns the buckets of the keys that are dealt to it. Everything in it is
-// read and written by the goroutine of run alone.
+// read and written by the one who holds mu alone.
 type shard struct {
-	in      chan *batch
-	set     *scenario.Set
+	mu      sync.Mutex
+	plan    *plan
 	limits  []limits
 	alert   func(Alert)
 	banned  func(netip.Prefix, int64) bool
@@ -21,125 +22,123 @@ type shard struct {
 	buckets  *table
 	requests recent // duplicates are known by these
 	values   recent // distinct values that were poured
+	members  recent // of buckets with members: who got an alert, and when
 	samples  ring
-	memory   memory // of the four above
+	memory   memory // of the five above
+	shields  []uint64
 	tally    tally
-
-	touched uint32 // written only so that the reads of touch are not left out
 }
 
-// queuedBatches is how many batches may wait for a shard.
-const queuedBatches = 16
+// shieldsKept is how many of the latest shields are remembered, so that those who
+// shield with each request cost little.
+const shieldsKept = 1024
 
-// newShard returns a shard with its part of the memory. Unless run is called, whoever
-// has it must free that.
-func newShard(set *scenario.Set, l []limits, cfg Config, m *metrics) (*shard, error) {
+// newShard returns a shard with its part of the memory. Whoever has it must free
+// that.
+func newShard(p *plan, l []limits, cfg Config, m *metrics) (*shard, error) {
 	s := &shard{
-		in:      make(chan *batch, queuedBatches),
-		set:     set,
+		plan:    p,
 		limits:  l,
 		alert:   cfg.Alert,
 		banned:  cfg.Banned,
 		metrics: m,
-		tally:   newTally(set.Len()),
+		shields: make([]uint64, shieldsKept),
+		tally:   newTally(len(p.scenarios)),
 	}
 	budget := cfg.Memory / int64(cfg.Shards)
-	var errs [4]error
+	values := budget / 4
+	var errs [5]error
+	if p.members {
+		values -= budget / 16
+		s.members, errs[4] = newRecent(&s.memory, budget/16)
+	}
 	s.buckets, errs[0] = newTable(&s.memory, budget/2)
-	s.values, errs[1] = newRecent(&s.memory, budget/4)
+	s.values, errs[1] = newRecent(&s.memory, values)
 	s.requests, errs[2] = newRecent(&s.memory, budget/8)
 	s.samples, errs[3] = newRing(&s.memory, budget/8)
 	return s, errors.Join(errs[:]...)
 }
 
-// run pours batches until the engine is closed.
-func (s *shard) run() {
-	defer s.memory.free()
-	for b := range s.in {
-		s.pourBatch(b)
-		b.records = nil // they are the caller's again
-		b.events = b.events[:0]
-		b.hits = b.hits[:0]
-		b.home <- b
-	}
-}
-
-func (s *shard) pourBatch(b *batch) {
-	first := uint32(0)
-	earliest := b.events[0].at
-	for i := range b.events {
-		if i%touchAhead == 0 {
-			s.touch(b.events[i:min(i+touchAhead, len(b.events))], b.hits, first)
-		}
-		e := &b.events[i]
-		s.tally.records[s.pourEvent(e, b.hits[first:e.hits], &b.records[e.record])]++
-		first = e.hits
-		earliest = min(earliest, e.at)
-	}
-	// The earliest record says what time it is, as one that is dated wrongly
-	// into the future must not make the living look expired.
+// finish ends what a dealer did in a shard, of a chunk whose earliest record has this
+// time. That one says what time it is, as one that is dated wrongly into the future
+// must not make the living look expired.
+func (s *shard) finish(earliest int64) {
 	s.buckets.sweep(earliest)
 	s.tally.flush(s)
 }
 
-// touchAhead is for how many events memory is read before they are poured.
-const touchAhead = 32
-
-// touch reads the memory that events will need, of which hits begin at first. The
-// reads do not wait for each other, so together they take little longer than one; as
-// the events are poured, each would wait for the one before it.
-func (s *shard) touch(events []event, hits []scenario.Hit, first uint32) {
+// touch reads the memory in which the buckets of an event are looked for, and
+// touchBuckets, a little later, that of the buckets.
+func (s *shard) touch(e *event, hits []scenario.Hit) uint32 {
 	var read uint32
-	from := first
-	for i := range events {
-		e := &events[i]
-		read += uint32(s.requests.set(e.request)[0])
-		for _, hit := range hits[from:e.hits] {
-			read += s.buckets.touch(e.hash, hit.Scenario)
-			if hit.Distinct != 0 {
-				read += uint32(s.values.set(distinctHash(e.hash, hit.Scenario, hit.Distinct))[0])
-			}
-		}
-		from = e.hits
+	if e.request != 0 {
+		read = uint32(s.requests.set(e.request)[0])
 	}
-	from = first
-	for i := range events {
-		e := &events[i]
-		for _, hit := range hits[from:e.hits] {
-			read += s.buckets.touchBucket(e.hash, hit.Scenario)
+	for i := range hits {
+		hit := &hits[i]
+		if hit.Effect == scenario.Shield {
+			continue
 		}
-		from = e.hits
+		id, spot := s.spot(e, hit)
+		read += s.buckets.touch(spot)
+		if hit.Distinct != 0 {
+			read += uint32(s.values.set(distinctHash(e.hash, id, hit.Distinct))[0])
+		}
 	}
-	s.touched = read
+	return read
 }
 
-// pourEvent pours one record into the bucket of each scenario that it hit, if any.
-func (s *shard) pourEvent(e *event, hits []scenario.Hit, r *cloudfront.Record) outcome {
-	if e.request != 0 {
-		if known, _ := s.requests.add(e.request, e.request, ^uint64(0)); known {
-			return outcomeDuplicate
+func (s *shard) touchBuckets(e *event, hits []scenario.Hit) uint32 {
+	var read uint32
+	for i := range hits {
+		if hit := &hits[i]; hit.Effect != scenario.Shield {
+			_, spot := s.spot(e, hit)
+			read += s.buckets.touchBucket(spot)
 		}
 	}
-	if s.banned != nil && s.banned(e.key.prefix(), e.at) {
-		return outcomeBlocked
+	return read
+}
+
+// spot returns the ident of the bucket of a hit, and where it is looked for.
+func (s *shard) spot(e *event, hit *scenario.Hit) (ident, spot) {
+	id := e.key.ident(hit.Scenario, hit.Group)
+	return id, s.buckets.locate(id, e.hash, s.limits[hit.Scenario].set, hit.Group != 0 && e.key.family != familyValue)
+}
+
+// pourEvent pours one event into the bucket of each scenario that it hit, if any.
+func (s *shard) pourEvent(e *event, hits []scenario.Hit, r *cloudfront.Record) outcome {
+	if !e.apart {
+		if e.request != 0 {
+			if known, _ := s.requests.add(e.request, e.request, ^uint64(0)); known {
+				return outcomeDuplicate
+			}
+		}
+		if s.banned != nil && s.banned(e.key.prefix(), e.at) {
+			return outcomeBlocked
+		}
 	}
-	if len(hits) == 0 {
-		return outcomeUnmatched
-	}
-	best := outcomeLate
-	for _, hit := range hits {
-		best = min(best, s.pour(e, hit, r))
+	best := outcomeUnmatched
+	for i := range hits {
+		switch hit := &hits[i]; hit.Effect {
+		case scenario.Pour:
+			best = min(best, s.pour(e, hit, r))
+		case scenario.Shield:
+			s.shield(e, hit)
+		default:
+			s.lower(e, hit)
+		}
 	}
 	return best
 }
 
 // pour is the way of one hit: outcomePoured, outcomeRepeated or outcomeLate.
-func (s *shard) pour(e *event, hit scenario.Hit, r *cloudfront.Record) outcome {
+func (s *shard) pour(e *event, hit *scenario.Hit, r *cloudfront.Record) outcome {
 	l := &s.limits[hit.Scenario]
-	p, found := s.buckets.find(e.key, e.hash, hit.Scenario, e.at)
+	id, spot := s.spot(e, hit)
+	p, found := s.buckets.find(id, spot)
 	b := s.buckets.bucket(p)
 	if !found {
-		b = s.buckets.claim(p, e.key, e.hash, hit.Scenario, e.at)
+		p, b = s.buckets.claim(id, spot, e.at)
 	}
 	at, admission := b.admit(l, e.at)
 	switch admission {
@@ -152,12 +151,16 @@ func (s *shard) pour(e *event, hit scenario.Hit, r *cloudfront.Record) outcome {
 		return outcomeRepeated
 	}
 	s.tally.pours[hit.Scenario]++
-	over := b.pour(l, at)
-	if b.level > l.sampled {
-		b.sample = s.samples.add(e, hit.Scenario, r, b.sample)
+	cost := l.cost(hit.Weight)
+	over := b.pour(l, cost, at)
+	if over || b.brim(l, cost) {
+		b.sample = s.samples.add(id, r, b.sample)
 	}
-	if over {
-		s.overflow(e, hit.Scenario, r, b, l)
+	switch {
+	case over:
+		s.overflow(e, r, b, l)
+	case l.kind == scenario.Conditional && l.queue > 0 && s.judged(b, l):
+		s.overflow(e, r, b, l)
 	}
 	dry, until := b.expiry(l)
 	s.buckets.keep(p, dry, until)
@@ -166,10 +169,10 @@ func (s *shard) pour(e *event, hit scenario.Hit, r *cloudfront.Record) outcome {
 
 // repeated reports whether the bucket holds the hit's distinct value already, and
 // remembers it.
-func (s *shard) repeated(e *event, hit scenario.Hit, b *bucket, l *limits, at int64) bool {
-	hash := distinctHash(e.hash, hit.Scenario, hit.Distinct)
-	now := seconds(at)
-	value := distinctValue(hash, b.born, min(seconds(at+l.life), now+untilReach))
+func (s *shard) repeated(e *event, hit *scenario.Hit, b *bucket, l *limits, at int64) bool {
+	hash := distinctHash(e.hash, b.ident, hit.Distinct)
+	now := ticks(at)
+	value := distinctValue(hash, b.born, min(ticks(at+l.life), now+untilReach))
 	known, out := s.values.add(hash, value, distinctMask)
 	if wanted(out, now) {
 		s.tally.forgotten++
@@ -177,22 +180,44 @@ func (s *shard) repeated(e *event, hit scenario.Hit, b *bucket, l *limits, at in
 	return known
 }
 
-// overflow ends a bucket that ran over, and raises its alert unless it has only
-// just done so.
-func (s *shard) overflow(e *event, scenario uint16, r *cloudfront.Record, b *bucket, l *limits) {
-	if !b.hushed(l, e.at) {
-		b.alerted = e.at
-		s.tally.alerts[scenario]++
-		s.alert(Alert{
-			Scenario: s.set.At(int(scenario)),
-			Client:   e.key.prefix(),
-			Addr:     r.Addr,
-			At:       e.at,
-			First:    b.first,
-			Events:   int(b.count),
-			Arrived:  r.Arrived,
-			Samples:  s.samples.chain(b.sample, e.key, scenario),
-		})
+// lower takes out of a bucket that is there: a Drain what it weighs, a Cancel
+// everything.
+func (s *shard) lower(e *event, hit *scenario.Hit) {
+	l := &s.limits[hit.Scenario]
+	p, found := s.buckets.find(s.spot(e, hit))
+	if !found {
+		return
 	}
-	b.die()
+	b := s.buckets.bucket(p)
+	if !b.holds(l, e.at) {
+		return
+	}
+	if hit.Effect == scenario.Cancel {
+		b.die()
+	} else {
+		b.drain(l.cost(hit.Weight), e.at)
+	}
+	dry, until := b.expiry(l)
+	s.buckets.keep(p, dry, until)
+}
+
+// shield protects a key from the alerts of a scenario.
+func (s *shard) shield(e *event, hit *scenario.Hit) {
+	id := e.key.ident(hit.Scenario, hit.Group)
+	known := fold(e.hash^uint64(e.at/minute), id.rest^0x9e3779b97f4a7c15)
+	slot := &s.shields[known%shieldsKept]
+	if *slot == known {
+		return
+	}
+	*slot = known
+	l := &s.limits[hit.Scenario]
+	_, spot := s.spot(e, hit)
+	p, found := s.buckets.find(id, spot)
+	b := s.buckets.bucket(p)
+	if !found {
+		p, b = s.buckets.claim(id, spot, e.at)
+	}
+	b.guard(l, e.at)
+	dry, until := b.expiry(l)
+	s.buckets.keep(p, dry, until)
 }

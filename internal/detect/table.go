@@ -1,9 +1,15 @@
 package detect
 
 // A table keeps the buckets of a shard in sets of eight. A set's head is enough to
-// find a bucket's place in it, and to choose which one gives way when the set is
-// full: one that has expired, or else the one that runs dry first. So a flood of
+// find a bucket's place in it, and to choose which one gives way when there is no
+// room: one that has expired, or else the one that runs dry first. So a flood of
 // clients that are seen once pushes out its own kind, and not those who keep coming.
+//
+// All buckets of one key lie in a group of neighbouring sets: they share a page, and
+// the ones that are used most share a head. A bucket that finds its own set full
+// goes to another of the group. Only what a client may have without end, buckets for
+// each of many values, is confined to the last set of the group, and there they
+// push out each other.
 type table struct {
 	heads   []head
 	buckets [][ways]bucket
@@ -16,29 +22,31 @@ type table struct {
 const (
 	ways = 8
 
-	// spread is how many neighbouring sets the buckets of one client lie in. They
-	// share a few pages, and yet a client that hits many scenarios does not push
-	// out its own.
+	// spread is how many sets make a group.
 	spread = 4
 
-	setBytes = ways * (3*4 + 64)
+	setBytes = 64 + ways*64
 
-	// sweepTurn is in how many batches sweep sees every set once.
+	// sweepTurn is in how many chunks sweep sees every set once.
 	sweepTurn = 2048
 )
 
-// A head describes the buckets of one set.
+// A head describes the buckets of one set. It is a cache line long.
 type head struct {
-	tags  [ways]uint32 // 0 = free
-	until [ways]uint32 // Unix second of expiry
-	dry   [ways]uint32 // Unix second from which on the bucket is empty
+	dry   [ways]uint32 // tick from which on the bucket is empty
+	tags  [ways]uint16 // 0 = free
+	slack [ways]uint16 // from then to its expiry, in slackTicks, rounded up
 }
+
+// slackTicks is the unit of slack: about a minute. What expires more than 48 days
+// after it is empty is taken to expire then.
+const slackTicks = 64
 
 // The lowest two bits of a tag are not part of the hash.
 const (
 	tagLive = 1 << iota // the bucket is counted in live
 	tagUsed             // so that no tag is 0
-	tagMask = ^uint32(tagLive | tagUsed)
+	tagMask = ^uint16(tagLive | tagUsed)
 )
 
 // newTable returns a table that takes up to the given bytes of memory.
@@ -57,88 +65,129 @@ type place struct{ set, way int }
 
 func (t *table) bucket(p place) *bucket { return &t.buckets[p.set][p.way] }
 
-// locate returns the set of a key and scenario, and their tag.
-func (t *table) locate(hash uint64, scenario uint16) (set int, tag uint32) {
-	group := scale(uint32(hash>>32), len(t.heads)/spread)
-	mixed := uint32(hash) ^ uint32(scenario)*0x9e3779b1
-	return group*spread + int(mixed>>2%spread), mixed&tagMask | tagUsed
+// A spot says where in a table a bucket is looked for.
+type spot struct {
+	group    int // its first set
+	set      int // the one that is looked at first
+	tag      uint16
+	confined bool // to that set
 }
 
-// find returns the place of the bucket of a key and scenario. If there is none, the
-// place is that of the bucket that gives way, to be taken by claim. An event of the
-// time at asks.
-func (t *table) find(k key, hash uint64, scenario uint16, at int64) (place, bool) {
-	set, tag := t.locate(hash, scenario)
-	h := &t.heads[set]
-	for way := range ways {
-		if h.tags[way]&^tagLive == tag {
-			b := &t.buckets[set][way]
-			if b.hi == k.hi && b.lo == k.lo && b.bits == k.bits && b.scenario == scenario {
-				return place{set, way}, true
-			}
+// locate returns where the bucket of an ident is, whose key has the hash. Set is the
+// one of the group that its scenario prefers.
+func (t *table) locate(id ident, hash uint64, set uint8, confined bool) spot {
+	group := scale(uint32(hash>>32), len(t.heads)/spread) * spread
+	if confined {
+		set = spread - 1
+	}
+	mixed := (uint32(hash) ^ uint32(id.rest>>16)) * 0x9e3779b1 // scenario and a part of the group
+	mixed ^= uint32(id.rest>>48) * 0x85ebca6b
+	return spot{group, group + int(set), uint16(mixed>>16)&tagMask | tagUsed, confined}
+}
+
+// find returns the place of the bucket of an ident, if there is one.
+func (t *table) find(id ident, s spot) (place, bool) {
+	if way, ok := t.findIn(s.set, id, s.tag); ok {
+		return place{s.set, way}, true
+	}
+	if s.confined {
+		return place{}, false
+	}
+	for set := s.group; set < s.group+spread; set++ {
+		if set == s.set {
+			continue
+		}
+		if way, ok := t.findIn(set, id, s.tag); ok {
+			return place{set, way}, true
 		}
 	}
-	return place{set, h.victim(seconds(at))}, false
+	return place{}, false
 }
 
-// touch reads the head of the set of a key and scenario.
-func (t *table) touch(hash uint64, scenario uint16) uint32 {
-	set, _ := t.locate(hash, scenario)
-	return t.heads[set].tags[0] + t.heads[set].dry[ways-1]
+func (t *table) findIn(set int, id ident, tag uint16) (way int, found bool) {
+	h := &t.heads[set]
+	for way := range h.tags {
+		if h.tags[way]&^tagLive == tag && t.buckets[set][way].ident == id {
+			return way, true
+		}
+	}
+	return 0, false
 }
 
-// touchBucket reads the bucket of a key and scenario, if there is one.
-func (t *table) touchBucket(hash uint64, scenario uint16) uint32 {
-	set, tag := t.locate(hash, scenario)
-	for way, other := range t.heads[set].tags {
-		if other&^tagLive == tag {
-			return t.buckets[set][way].count
+// touch reads the head of the set where a bucket is looked for first.
+func (t *table) touch(s spot) uint32 { return t.heads[s.set].dry[0] }
+
+// touchBucket reads the bucket there that has the tag, if there is one.
+func (t *table) touchBucket(s spot) uint32 {
+	h := &t.heads[s.set]
+	for way := range h.tags {
+		if h.tags[way]&^tagLive == s.tag {
+			return t.buckets[s.set][way].count
 		}
 	}
 	return 0
 }
 
-// victim returns the way of the bucket that is missed least: a free one, one that
-// has expired, the one that will be empty first.
-func (h *head) victim(now uint32) int {
+// until returns the tick after which nothing of a bucket matters.
+func (h *head) until(way int) uint32 {
+	return uint32(min(uint64(h.dry[way])+uint64(h.slack[way])*slackTicks, 1<<32-1))
+}
+
+// victim returns the way of the bucket that is missed least, and what it is worth:
+// nothing if it is free, less than any other if it has expired, and otherwise the
+// more the later it will be empty.
+func (h *head) victim(now uint32) (way int, worth int64) {
 	victim, least := 0, int64(1)<<62
 	for way := range ways {
+		if h.tags[way] == 0 {
+			return way, -1 << 62
+		}
 		worth := int64(h.dry[way])
-		switch {
-		case h.tags[way] == 0:
-			return way
-		case h.until[way] < now:
-			worth = int64(h.until[way]) - 1<<32
+		if until := h.until(way); until < now {
+			worth = int64(until) - 1<<32
 		}
 		if worth < least {
 			victim, least = way, worth
 		}
 	}
-	return victim
+	return victim, least
 }
 
-// claim makes an empty bucket for a key and scenario at a place that find
-// returned. An event of the time at needs it.
-func (t *table) claim(p place, k key, hash uint64, scenario uint16, at int64) *bucket {
+// claim makes an empty bucket for an ident that find did not find. An event of the
+// time at needs it.
+func (t *table) claim(id ident, s spot, at int64) (place, *bucket) {
+	now := ticks(at)
+	p := place{set: s.set}
+	way, least := t.heads[s.set].victim(now)
+	p.way = way
+	for set := s.group; set < s.group+spread && least >= 0 && !s.confined; set++ {
+		if set == s.set {
+			continue
+		}
+		if way, worth := t.heads[set].victim(now); worth < least {
+			p, least = place{set, way}, worth
+		}
+	}
 	h := &t.heads[p.set]
 	if old := h.tags[p.way]; old != 0 {
-		if h.until[p.way] >= seconds(at) {
+		if least >= 0 {
 			t.evicted++
 		}
 		if old&tagLive != 0 {
 			t.live--
 		}
 	}
-	_, h.tags[p.way] = t.locate(hash, scenario)
+	h.tags[p.way] = s.tag
 	b := t.bucket(p)
-	*b = bucket{hi: k.hi, lo: k.lo, bits: k.bits, scenario: scenario}
-	return b
+	*b = bucket{ident: id}
+	return p, b
 }
 
 // keep notes from when on the bucket at a place is empty, and when it expires.
 func (t *table) keep(p place, dry, until uint32) {
 	h := &t.heads[p.set]
-	h.dry[p.way], h.until[p.way] = dry, until
+	h.dry[p.way] = dry
+	h.slack[p.way] = uint16(min((until-dry+slackTicks-1)/slackTicks, 1<<16-1))
 	if h.tags[p.way]&tagLive == 0 {
 		h.tags[p.way] |= tagLive
 		t.live++
@@ -154,13 +203,13 @@ func (t *table) birth() uint32 {
 
 // sweep looks for expired buckets in the next few sets and counts them out. It
 // forgets nothing: when buckets are forgotten must not depend on how records
-// were cut into batches.
+// were cut into chunks.
 func (t *table) sweep(now int64) {
-	second := seconds(now)
+	tick := ticks(now)
 	for range len(t.heads)/sweepTurn + 1 {
 		h := &t.heads[t.hand]
 		for way := range ways {
-			if h.tags[way]&tagLive != 0 && h.until[way] < second {
+			if h.tags[way]&tagLive != 0 && h.until(way) < tick {
 				h.tags[way] &^= tagLive
 				t.live--
 			}

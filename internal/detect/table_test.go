@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"hash/maphash"
 	"slices"
 	"testing"
 	"unsafe"
@@ -60,7 +59,7 @@ func TestWanted(t *testing.T) {
 }
 
 // TestTableKeepsWhatIsFullest fills a small table beyond its room and looks what is
-// left: in each set those that run dry last, and never a wrong bucket.
+// left: in each group those that run dry last, and never a wrong bucket.
 func TestTableKeepsWhatIsFullest(t *testing.T) {
 	var m memory
 	defer m.free()
@@ -68,41 +67,44 @@ func TestTableKeepsWhatIsFullest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed := maphash.MakeSeed()
+	h := newHasher()
 	type entry struct {
 		key      key
 		scenario uint16
 		dry      uint32
 	}
-	bySet := map[int][]entry{}
+	spotOf := func(e entry) (ident, spot) {
+		id := e.key.ident(e.scenario, 0)
+		return id, table.locate(id, h.hash(e.key), uint8(e.scenario%spread), false)
+	}
+	byGroup := map[int][]entry{}
 	const n = 2000
 	for i := range n {
-		e := entry{key{hi: uint64(i % 500), lo: 1, bits: 64}, uint16(i / 500), uint32(1000 + i*7919%n)}
-		hash := e.key.hash(seed)
-		p, found := table.find(e.key, hash, e.scenario, 0)
-		if found {
+		e := entry{key{addr: uint64(i % 500), bits: 64}, uint16(i / 500), uint32(1000 + i*7919%n)}
+		id, spot := spotOf(e)
+		if _, found := table.find(id, spot); found {
 			t.Fatalf("%+v is there before it was put there", e)
 		}
-		b := table.claim(p, e.key, hash, e.scenario, 0)
+		p, b := table.claim(id, spot, 0)
 		b.first = int64(i)
 		table.keep(p, e.dry, 5000)
-		// What the table must hold: a full set loses the first to run dry, and takes the new one.
-		list := bySet[p.set]
-		if len(list) == ways {
+		// What the table must hold: a full group loses the first to run dry, and takes the new one.
+		list := byGroup[spot.group]
+		if len(list) == ways*spread {
 			first := slices.MinFunc(list, func(a, b entry) int { return int(a.dry) - int(b.dry) })
 			list = slices.DeleteFunc(list, func(x entry) bool { return x == first })
 		}
-		bySet[p.set] = append(list, e)
+		byGroup[spot.group] = append(list, e)
 	}
 	held := 0
-	for set, list := range bySet {
+	for group, list := range byGroup {
 		for _, e := range list {
-			p, found := table.find(e.key, e.key.hash(seed), e.scenario, 0)
-			if !found || p.set != set {
-				t.Fatalf("%+v is gone from set %d", e, set)
+			p, found := table.find(spotOf(e))
+			if !found || p.set/spread*spread != group {
+				t.Fatalf("%+v is gone from group %d", e, group)
 			}
 			b := table.bucket(p)
-			if i := int(b.first); uint64(i%500) != e.key.hi || uint16(i/500) != e.scenario {
+			if i := int(b.first); uint64(i%500) != e.key.addr || uint16(i/500) != e.scenario {
 				t.Errorf("%+v has the bucket of another", e)
 			}
 			held++
@@ -113,27 +115,68 @@ func TestTableKeepsWhatIsFullest(t *testing.T) {
 	}
 }
 
+// TestValuesOfOneClientPushOutEachOther: a client with buckets for thousands of values
+// takes the room of a single set.
+func TestValuesOfOneClientPushOutEachOther(t *testing.T) {
+	var m memory
+	defer m.free()
+	table, err := newTable(&m, spread*setBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHasher()
+	put := func(k key, group uint32, set uint8, dry uint32) {
+		id := k.ident(0, group)
+		p, _ := table.claim(id, table.locate(id, h.hash(k), set, group != 0), 0)
+		table.keep(p, dry, dry)
+	}
+	others := ways * (spread - 1)
+	for i := range others {
+		put(key{addr: uint64(i)}, 0, uint8(i%(spread-1)), 1)
+	}
+	for i := range uint32(5000) {
+		put(key{addr: 1 << 40}, i+1, 0, 1000+i)
+	}
+	for i := range others {
+		k := key{addr: uint64(i)}
+		id := k.ident(0, 0)
+		if _, found := table.find(id, table.locate(id, h.hash(k), uint8(i%(spread-1)), false)); !found {
+			t.Errorf("the bucket of client %d is gone", i)
+		}
+	}
+}
+
 func TestVictim(t *testing.T) {
 	full := head{
-		tags:  [ways]uint32{2, 2, 2, 2, 2, 2, 2, 2},
-		until: [ways]uint32{50, 90, 80, 40, 90, 90, 90, 90},
-		dry:   [ways]uint32{45, 60, 20, 39, 15, 90, 90, 90},
+		tags:  [ways]uint16{2, 2, 2, 2, 2, 2, 2, 2},
+		dry:   [ways]uint32{445, 360, 220, 239, 215, 390, 390, 390},
+		slack: [ways]uint16{1, 2, 3, 0, 9, 9, 9, 9},
 	}
-	if got := full.victim(30); got != 4 {
-		t.Errorf("none has expired: %d gives way, want 4, which runs dry first", got)
-	}
-	if got := full.victim(60); got != 3 {
-		t.Errorf("two have expired: %d gives way, want 3, which expired first", got)
+	for _, tt := range []struct {
+		now    uint32
+		way    int
+		behind bool // it has expired
+		why    string
+	}{
+		{200, 4, false, "none has expired: 4 runs dry first"},
+		{450, 3, true, "two have expired: 3 did first"},
+	} {
+		if way, worth := full.victim(tt.now); way != tt.way || worth < 0 != tt.behind {
+			t.Errorf("%s: %d gives way, worth %d", tt.why, way, worth)
+		}
 	}
 	full.tags[6] = 0
-	if got := full.victim(60); got != 6 {
-		t.Errorf("one is free: %d is taken, want 6", got)
+	if way, worth := full.victim(450); way != 6 || worth >= 0 {
+		t.Errorf("6 is free: %d gives way, worth %d", way, worth)
 	}
 }
 
 func TestSizes(t *testing.T) {
 	if got := unsafe.Sizeof(bucket{}); got != 64 {
 		t.Errorf("a bucket takes %d bytes, want a cache line", got)
+	}
+	if got := unsafe.Sizeof(head{}); got != 64 {
+		t.Errorf("a head takes %d bytes, want a cache line", got)
 	}
 	var m memory
 	defer m.free()

@@ -1,11 +1,13 @@
 package detect
 
 import (
-	"cmp"
 	"fmt"
+	"hash/fnv"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,33 +21,42 @@ import (
 // A twin does what an Engine does, in the plainest way: maps, slices, exact sets,
 // a token bucket as the textbook has it, one record after the other.
 type twin struct {
-	set      *scenario.Set
-	matcher  *scenario.Matcher
+	plan     *plan
+	matcher  matcher
 	banned   func(netip.Prefix, int64) bool
 	alert    func(Alert)
 	requests map[string]bool
 	buckets  map[twinKey]*twinBucket
 	alerted  map[twinKey]int64
+	shields  map[twinKey]int64 // until when
+	members  map[twinMember]int64
 	counts   map[string]int // records by outcome
 }
 
 type twinKey struct {
-	client   netip.Prefix
+	owner    netip.Prefix // not valid: of a value
+	group    uint32
 	scenario uint16
 }
 
+type twinMember struct {
+	bucket twinKey
+	client netip.Prefix
+}
+
 type twinBucket struct {
-	tokens      time.Duration // each costs a leak
+	tokens      time.Duration // each event costs a leak
 	first, last int64
 	events      int
 	seen        map[uint32]bool
 	samples     []Sample
 }
 
-func newTwin(set *scenario.Set, b *bans) *twin {
+func newTwin(p *plan, b *bans) *twin {
 	return &twin{
-		set: set, matcher: set.NewMatcher(), banned: b.banned, alert: b.alert,
-		requests: map[string]bool{}, buckets: map[twinKey]*twinBucket{}, alerted: map[twinKey]int64{}, counts: map[string]int{},
+		plan: p, matcher: p.matcher(), banned: b.banned, alert: b.alert,
+		requests: map[string]bool{}, buckets: map[twinKey]*twinBucket{}, alerted: map[twinKey]int64{},
+		shields: map[twinKey]int64{}, members: map[twinMember]int64{}, counts: map[string]int{},
 	}
 }
 
@@ -56,8 +67,8 @@ func (w *twin) process(records []cloudfront.Record) {
 }
 
 func (w *twin) record(r *cloudfront.Record) string {
-	hits := w.matcher.Match(r, nil)
-	if len(hits) == 0 && r.Status < 400 {
+	all := w.matcher.Match(r, nil)
+	if len(all) == 0 && r.Status < 400 {
 		return "unmatched"
 	}
 	id := string(r.Raw(cloudfront.FieldXEdgeRequestID)) + r.Client().String()
@@ -68,28 +79,79 @@ func (w *twin) record(r *cloudfront.Record) string {
 	if w.banned(r.Client(), r.Time) {
 		return "blocked"
 	}
-	if len(hits) == 0 {
-		return "unmatched"
-	}
-	outcome := "late"
-	for _, hit := range hits {
-		switch did := w.pour(r, hit); {
-		case did == "poured", did == "repeated" && outcome == "late":
-			outcome = did
+	outcomes := []string{"poured", "repeated", "late", "unmatched"}
+	best := 3
+	for _, apart := range []bool{false, true} { // what is the client's comes first
+		for _, hit := range all {
+			g := w.plan.scenarios[hit.Scenario].Group
+			if apart != (g.By != scenario.ByClient) {
+				continue
+			}
+			k := twinKey{r.Client(), hit.Group, hit.Scenario}
+			switch g.By {
+			case scenario.ByRange:
+				bits := min(int(g.V4), 32)
+				if r.Addr.Is6() {
+					bits = min(int(g.V6), 64)
+				}
+				if bits == 0 {
+					continue
+				}
+				k.owner, _ = r.Addr.Prefix(bits)
+			case scenario.ByValue:
+				k.owner = netip.Prefix{}
+			}
+			best = min(best, slices.Index(outcomes, w.effect(r, k, hit)))
 		}
 	}
-	return outcome
+	return outcomes[best]
 }
 
-func (w *twin) pour(r *cloudfront.Record, hit scenario.Hit) string {
-	s := w.set.At(int(hit.Scenario))
-	k := twinKey{r.Client(), hit.Scenario}
-	if s.Kind == scenario.Trigger {
-		w.raise(k, s, r, &twinBucket{first: r.Time, events: 1, samples: []Sample{sampleOf(r)}})
-		return "poured"
+// numbers returns those of a scenario's bucket.
+func (w *twin) numbers(k twinKey) (full, leak time.Duration, life int64) {
+	switch s := w.plan.scenarios[k.scenario]; s.Kind {
+	case scenario.Leaky:
+		full = s.Leak * time.Duration(s.Capacity)
+		return full, s.Leak, (full + s.Leak).Milliseconds()
+	case scenario.Conditional:
+		return 0, 0, s.Leak.Milliseconds()
+	default:
+		return 0, time.Millisecond, 0
 	}
-	full := s.Leak * time.Duration(s.Capacity)
-	life := (full + s.Leak).Milliseconds()
+}
+
+// cost returns what a weight costs. What no bucket holds is as good as any more.
+func (w *twin) cost(k twinKey, leak time.Duration, weight uint32) time.Duration {
+	most := (max(0, w.plan.scenarios[k.scenario].Capacity) + 2) * scenario.WholeEvent
+	return leak * time.Duration(min(int(weight), most)) / scenario.WholeEvent
+}
+
+func (w *twin) effect(r *cloudfront.Record, k twinKey, hit scenario.Hit) string {
+	full, leak, life := w.numbers(k)
+	b := w.buckets[k]
+	holds := b != nil && r.Time <= b.last+life && r.Time >= b.last-life
+	switch hit.Effect {
+	case scenario.Shield:
+		next := time.UnixMilli(r.Time).Truncate(time.Minute).Add(time.Minute)
+		w.shields[k] = max(w.shields[k], next.Add(w.plan.scenarios[k.scenario].Shield).UnixMilli())
+	case scenario.Cancel:
+		if holds {
+			delete(w.buckets, k)
+		}
+	case scenario.Drain:
+		if holds {
+			in := max(0, full-b.tokens-time.Duration(max(0, r.Time-b.last))*time.Millisecond)
+			b.tokens += min(in, leak*time.Duration(hit.Weight)/scenario.WholeEvent)
+		}
+	default:
+		return w.pour(r, k, hit)
+	}
+	return "unmatched"
+}
+
+func (w *twin) pour(r *cloudfront.Record, k twinKey, hit scenario.Hit) string {
+	full, leak, life := w.numbers(k)
+	s := w.plan.scenarios[k.scenario]
 	b := w.buckets[k]
 	if b != nil && r.Time < b.last-life && b.events > 1 {
 		return "late"
@@ -107,31 +169,85 @@ func (w *twin) pour(r *cloudfront.Record, hit scenario.Hit) string {
 	b.last = at
 	b.events++
 	b.samples = append(b.samples, sampleOf(r))
-	if b.tokens < s.Leak {
-		delete(w.buckets, k)
-		w.raise(k, s, r, b)
+	cost := w.cost(k, leak, hit.Weight)
+	switch {
+	case s.Kind == scenario.Conditional:
+		if s.Queue && w.plan.judge(int(k.scenario), tail(b.samples, 256)) {
+			w.overflow(k, s, r, b)
+		}
+	case b.tokens < cost:
+		w.overflow(k, s, r, b)
+	default:
+		b.tokens -= cost
 	}
-	b.tokens -= s.Leak
 	return "poured"
 }
 
-func (w *twin) raise(k twinKey, s *scenario.Scenario, r *cloudfront.Record, b *twinBucket) {
-	if t, ok := w.alerted[k]; ok && max(r.Time-t, t-r.Time) < s.Blackhole.Milliseconds() {
+func (w *twin) overflow(k twinKey, s *scenario.Scenario, r *cloudfront.Record, b *twinBucket) {
+	most := s.CacheSize
+	if most == 0 {
+		most = 20
+	}
+	shielded := r.Time < w.shields[k]
+	last, ok := w.alerted[k]
+	hushed := ok && max(r.Time-last, last-r.Time) < s.Blackhole.Milliseconds()
+	if s.Group.Members && shielded {
+		return
+	}
+	good := !s.Queue || s.Kind == scenario.Conditional || !hushed && !shielded && !s.Group.Members && w.plan.judge(int(k.scenario), tail(b.samples, most)) ||
+		s.Group.Members && w.plan.judge(int(k.scenario), tail(b.samples, most))
+	a := Alert{
+		Scenario: s, Client: k.owner, Addr: r.Addr, At: r.Time, First: b.first, Events: b.events, Arrived: r.Arrived,
+		Samples: tail(b.samples, most),
+	}
+	if !s.Group.Members || !good {
+		delete(w.buckets, k)
+		if !hushed && !shielded && good {
+			w.alerted[k] = r.Time
+			if s.Group.By == scenario.ByValue {
+				a.Client = r.Client()
+			}
+			w.alert(a)
+		}
+		return
+	}
+	clients := []netip.Prefix{r.Client()}
+	w.raiseMember(k, s, a, r.Client())
+	if hushed {
 		return
 	}
 	w.alerted[k] = r.Time
-	w.alert(Alert{
-		Scenario: s, Client: k.client, Addr: r.Addr, At: r.Time, First: b.first, Events: b.events, Arrived: r.Arrived,
-		Samples: b.samples[max(0, len(b.samples)-maxSamples):],
-	})
+	for _, sample := range a.Samples {
+		client := clientOf(sample.Addr).prefix()
+		if !slices.Contains(clients, client) {
+			clients = append(clients, client)
+			a.Addr = sample.Addr
+			if !w.banned(client, r.Time) {
+				w.raiseMember(k, s, a, client)
+			}
+		}
+	}
 }
+
+// raiseMember raises an alert about a member, unless it got one within the blackhole.
+func (w *twin) raiseMember(k twinKey, s *scenario.Scenario, a Alert, client netip.Prefix) {
+	m := twinMember{k, client}
+	if t, ok := w.members[m]; ok && max(a.At-t, t-a.At) < s.Blackhole.Milliseconds() {
+		return
+	}
+	w.members[m] = a.At
+	a.Client = client
+	w.alert(a)
+}
+
+func tail(samples []Sample, n int) []Sample { return samples[max(0, len(samples)-n):] }
 
 func sampleOf(r *cloudfront.Record) Sample {
 	text := func(b []byte) string { return string(cloudfront.Unescape(nil, b)) }
 	return Sample{
 		Time: r.Time, Addr: r.Addr, Status: r.Status,
 		Method: text(r.Raw(cloudfront.FieldCSMethod)), Host: text(r.Raw(cloudfront.FieldCSHost)),
-		Path: text(r.Path()), Query: text(r.Query()), UserAgent: text(r.Raw(cloudfront.FieldCSUserAgent)),
+		Path: text(r.Path()), Query: text(r.Query()), UserAgent: text(r.Raw(cloudfront.FieldCSUserAgent)), Referer: text(r.Raw(cloudfront.FieldCSReferer)),
 		Country: text(r.Raw(cloudfront.FieldCCountry)), ASN: text(r.Raw(cloudfront.FieldASN)),
 		RequestID: text(r.Raw(cloudfront.FieldXEdgeRequestID)),
 	}
@@ -161,14 +277,12 @@ func (b *bans) alert(a Alert) {
 func (b *bans) banned(client netip.Prefix, at int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.ContainsFunc(b.until[client], func(w [2]int64) bool { return w[0] <= at && at < w[1] })
-}
-
-// byClient returns the alerts in the order of clients, and for each client as they came.
-func (b *bans) byClient() []Alert {
-	sorted := slices.Clone(b.alerts)
-	slices.SortStableFunc(sorted, func(x, y Alert) int { return cmp.Compare(x.Client.String(), y.Client.String()) })
-	return sorted
+	for p, windows := range b.until {
+		if p.Contains(client.Addr()) && slices.ContainsFunc(windows, func(w [2]int64) bool { return w[0] <= at && at < w[1] }) {
+			return true
+		}
+	}
+	return false
 }
 
 // drawScenarios picks scenarios of the catalogue and gives them small numbers, so
@@ -201,10 +315,11 @@ func drawVisits(t *rapid.T) []visit {
 	for i := range visits {
 		clock += rapid.IntRange(0, 2*step).Draw(t, "pause")
 		v := visit{
-			at:     time.Duration(clock-rapid.IntRange(0, disorder).Draw(t, "late")) * time.Millisecond,
-			client: rapid.SampledFrom([]string{"198.51.100.1", "198.51.100.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"}).Draw(t, "client"),
-			status: rapid.SampledFrom([]int{200, 404, 401, 404}).Draw(t, "status"),
-			method: rapid.SampledFrom([]string{"GET", "POST"}).Draw(t, "method"),
+			at:      time.Duration(clock-rapid.IntRange(0, disorder).Draw(t, "late")) * time.Millisecond,
+			client:  rapid.SampledFrom([]string{"198.51.100.1", "198.51.100.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"}).Draw(t, "client"),
+			status:  rapid.SampledFrom([]int{200, 404, 401, 404}).Draw(t, "status"),
+			method:  rapid.SampledFrom([]string{"GET", "POST"}).Draw(t, "method"),
+			referer: rapid.SampledFrom([]string{"-", "https://example.com/%2520"}).Draw(t, "referer"),
 			url: rapid.SampledFrom([]string{
 				"/a", "/b", "/c%2520d", "/e/f", "/g/17", "/g/18", "/login", "/.env", "/.git/config", "/.npmrc", "/HNAP1/", "/x.css", "/s?q=%27a",
 			}).Draw(t, "url"),
@@ -231,7 +346,7 @@ func TestEngineDecidesLikeItsTwin(t *testing.T) {
 			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 64 << 20, Alert: got.alert, Banned: got.banned,
 		})
 		want := &bans{last: last}
-		slow := newTwin(e.set, want)
+		slow := newTwin(e.plan, want)
 		slow.process(records)
 
 		for left := records; len(left) > 0; {
@@ -240,7 +355,106 @@ func TestEngineDecidesLikeItsTwin(t *testing.T) {
 			left = left[n:]
 		}
 
-		compareAlerts(rt, got.byClient(), want.byClient())
+		compareAlerts(rt, got.alerts, want.alerts)
+		for outcome, n := range counted(rt, reg, "detect_records_total") {
+			if n != slow.counts[outcome] {
+				rt.Errorf("%d records %s, want %d", n, outcome, slow.counts[outcome])
+			}
+		}
+	})
+}
+
+// drawRules draws scenarios of every kind, and what records hit of them.
+func drawRules(t *rapid.T) (fake, hits) {
+	rules := make(fake, rapid.IntRange(1, 5).Draw(t, "scenarios"))
+	for i := range rules {
+		s := &rules[i]
+		s.Name = fmt.Sprint("s", i)
+		s.Kind = rapid.SampledFrom([]scenario.Kind{scenario.Leaky, scenario.Leaky, scenario.Leaky, scenario.Trigger, scenario.Conditional}).Draw(t, "kind")
+		s.Group.By = rapid.SampledFrom([]scenario.By{scenario.ByClient, scenario.ByRange, scenario.ByValue}).Draw(t, "by")
+		switch s.Group.By {
+		case scenario.ByRange:
+			s.Group.V4, s.Group.V6 = rapid.SampledFrom([]uint8{0, 16, 24, 33}).Draw(t, "v4"), rapid.SampledFrom([]uint8{0, 48, 63, 128}).Draw(t, "v6")
+		case scenario.ByValue:
+			s.Group.Members = rapid.Bool().Draw(t, "members")
+		}
+		switch s.Kind {
+		case scenario.Leaky:
+			s.Capacity = rapid.SampledFrom([]int{1, 2, 3, 5, 30}).Draw(t, "capacity")
+			s.Leak = rapid.SampledFrom([]time.Duration{time.Millisecond, 1500 * time.Microsecond, 100 * time.Millisecond, time.Second, 7 * time.Second}).Draw(t, "leak")
+		case scenario.Conditional:
+			s.Capacity, s.Leak = -1, rapid.SampledFrom([]time.Duration{10 * time.Millisecond, time.Second, 10 * time.Second}).Draw(t, "leak")
+		}
+		s.Blackhole = time.Duration(rapid.IntRange(0, 8000).Draw(t, "blackhole")) * time.Millisecond
+		s.Shield = time.Duration(rapid.IntRange(0, 2).Draw(t, "shield")) * time.Minute
+		s.CacheSize = rapid.SampledFrom([]int{0, 0, 1, 3, 25}).Draw(t, "cache")
+		s.Queue = rapid.IntRange(0, 2).Draw(t, "queue") == 0 || s.Kind == scenario.Conditional
+	}
+	weights := make([]uint32, len(rules))
+	for i := range weights {
+		weights[i] = rapid.SampledFrom([]uint32{1000, 1000, 250, 1700, 3000, 1 << 31}).Draw(t, "weight")
+	}
+	recipes := hits{"none": nil}
+	effects := rapid.SampledFrom([][]scenario.Effect{
+		{scenario.Pour},
+		{scenario.Pour, scenario.Pour, scenario.Pour, scenario.Drain},
+		{scenario.Pour, scenario.Pour, scenario.Pour, scenario.Pour, scenario.Drain, scenario.Cancel, scenario.Shield},
+	}).Draw(t, "effects")
+	for n := range rapid.IntRange(1, 8).Draw(t, "recipes") {
+		list := make([]scenario.Hit, rapid.IntRange(1, 4).Draw(t, "hits"))
+		for i := range list {
+			which := rapid.IntRange(0, len(rules)-1).Draw(t, "scenario")
+			list[i] = scenario.Hit{
+				Scenario: uint16(which), Effect: rapid.SampledFrom(effects).Draw(t, "effect"), Weight: weights[which],
+				Distinct: rapid.SampledFrom([]uint32{0, 0, 7, 8, 9}).Draw(t, "distinct"), Group: rapid.SampledFrom([]uint32{0, 0, 1, 1 << 31}).Draw(t, "group"),
+			}
+			if list[i].Effect == scenario.Drain {
+				list[i].Weight = rapid.SampledFrom([]uint32{0, 500, 1000, 5000, 1<<32 - 1}).Draw(t, "drain")
+			}
+		}
+		recipes[fmt.Sprint("r", n)] = list
+	}
+	return rules, recipes
+}
+
+// judgeByIDs decides about a queue by the request ids in it: whoever sees another queue
+// decides differently.
+func judgeByIDs(i int, queue []Sample) bool {
+	h := fnv.New32a()
+	for _, s := range queue {
+		fmt.Fprint(h, i, s.RequestID, s.Time, s.Path)
+	}
+	return h.Sum32()%3 == 0
+}
+
+func TestEngineDecidesLikeItsTwinWhateverIsHit(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		rules, recipes := drawRules(rt)
+		names := slices.Sorted(maps.Keys(recipes))
+		visits := drawVisits(rt)
+		for i := range visits {
+			if !strings.Contains(visits[i].id, "#") {
+				visits[i].id = rapid.SampledFrom(names).Draw(rt, "recipe") + "#" + visits[i].id
+			}
+		}
+		last := rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Hour}).Draw(rt, "ban")
+		records := parse(rt, visits...)
+
+		got := &bans{last: last}
+		e, reg := rules.startWith(t, recipes, judgeByIDs, Config{
+			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 64 << 20, Alert: got.alert, Banned: got.banned,
+		})
+		defer e.Close()
+		want := &bans{last: last}
+		slow := newTwin(e.plan, want)
+		slow.process(records)
+
+		for left := records; len(left) > 0; {
+			n := rapid.IntRange(1, len(left)).Draw(rt, "cut")
+			e.Process(left[:n])
+			left = left[n:]
+		}
+		compareAlerts(rt, got.alerts, want.alerts)
 		for outcome, n := range counted(rt, reg, "detect_records_total") {
 			if n != slow.counts[outcome] {
 				rt.Errorf("%d records %s, want %d", n, outcome, slow.counts[outcome])

@@ -1,0 +1,64 @@
+package detect
+
+import (
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"weir/internal/cloudfront"
+	"weir/internal/scenario"
+)
+
+// A fake is a list of scenarios whose hits the test says: by the record's request id,
+// see hits.
+type fake []scenario.Scenario
+
+// hits are the hits of records, by request id up to its last '#', so that records that
+// hit the same need not be duplicates.
+type hits map[string][]scenario.Hit
+
+func (h hits) Match(r *cloudfront.Record, to []scenario.Hit) []scenario.Hit {
+	id := string(r.Raw(cloudfront.FieldXEdgeRequestID))
+	for i := len(id) - 1; i >= 0; i-- {
+		if id[i] == '#' {
+			id = id[:i]
+		}
+	}
+	return append(to, h[id]...)
+}
+
+// plan returns the plan of the list. What a record hits, h says, and about queues judge.
+func (f fake) plan(h matcher, judge func(int, []Sample) bool) *plan {
+	var list []*scenario.Scenario
+	for i := range f {
+		list = append(list, &f[i])
+	}
+	p := newPlan(list)
+	p.matcher = func() matcher { return h }
+	p.judge = judge
+	return p
+}
+
+// start is start for a fake in which nothing is hit.
+func (f fake) start(t testing.TB, cfg Config) (*Engine, *prometheus.Registry) {
+	t.Helper()
+	return f.startWith(t, hits{}, nil, cfg)
+}
+
+func (f fake) startWith(t testing.TB, h matcher, judge func(int, []Sample) bool, cfg Config) (*Engine, *prometheus.Registry) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	cfg.Registerer = reg
+	if cfg.Memory == 0 {
+		cfg.Memory = 16 << 20
+	}
+	if cfg.Alert == nil {
+		cfg.Alert = func(Alert) {}
+	}
+	e, err := build(f.plan(h, judge), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e, reg
+}

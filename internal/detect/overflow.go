@@ -1,0 +1,92 @@
+package detect
+
+import (
+	"net/netip"
+	"slices"
+
+	"weir/internal/cloudfront"
+	"weir/internal/scenario"
+)
+
+// overflow ends a bucket that ran over, and raises its alert unless it has only
+// just done so, is shielded, or its scenario thinks better of it. A bucket with
+// members stays full.
+func (s *shard) overflow(e *event, r *cloudfront.Record, b *bucket, l *limits) {
+	switch {
+	case b.shielded(e.at):
+	case l.group.Members:
+		if l.queue == 0 || l.kind == scenario.Conditional || s.judged(b, l) {
+			s.raiseMembers(e, r, b, l)
+			return
+		}
+	case b.hushed(l, e.at):
+	case l.queue == 0 || l.kind == scenario.Conditional || s.judged(b, l):
+		b.alerted = e.at
+		client := e.key
+		if client.family == familyValue {
+			client = clientOf(r.Addr)
+		}
+		s.raise(e, r, b, client.prefix(), r.Addr, s.samples.chain(b.sample, b.ident, l.samples))
+	}
+	if !l.group.Members || !b.shielded(e.at) {
+		b.die()
+	}
+}
+
+// judged asks the scenario whether what is in the bucket is what it looks for.
+func (s *shard) judged(b *bucket, l *limits) bool {
+	return s.plan.judge(int(b.ident.scenario()), s.samples.chain(b.sample, b.ident, l.queue))
+}
+
+func (s *shard) raise(e *event, r *cloudfront.Record, b *bucket, client netip.Prefix, addr netip.Addr, samples []Sample) {
+	i := b.ident.scenario()
+	s.tally.alerts[i]++
+	s.alert(Alert{
+		Scenario: s.plan.scenarios[i],
+		Client:   client,
+		Addr:     addr,
+		At:       e.at,
+		First:    b.first,
+		Events:   int(b.count),
+		Arrived:  r.Arrived,
+		Samples:  samples,
+	})
+}
+
+// raiseMembers raises the alert of a client whose event a full bucket would have to
+// take. When the bucket has not been alerted about for the time of a blackhole, those
+// whose events filled it get one, too, as far as there are samples of them.
+func (s *shard) raiseMembers(e *event, r *cloudfront.Record, b *bucket, l *limits) {
+	earlier := !b.hushed(l, e.at)
+	own := !s.toldMember(e, b, l, clientOf(r.Addr))
+	if !own && !earlier {
+		return
+	}
+	samples := s.samples.chain(b.sample, b.ident, l.samples)
+	if own {
+		s.raise(e, r, b, clientOf(r.Addr).prefix(), r.Addr, samples)
+	}
+	if !earlier {
+		return
+	}
+	b.alerted = e.at
+	for i := range samples {
+		addr := samples[i].Addr
+		client := clientOf(addr)
+		if slices.ContainsFunc(samples[:i], func(o Sample) bool { return clientOf(o.Addr) == client }) || client == clientOf(r.Addr) {
+			continue
+		}
+		if s.banned != nil && s.banned(client.prefix(), e.at) || s.toldMember(e, b, l, client) {
+			continue
+		}
+		s.raise(e, r, b, client.prefix(), addr, slices.Clone(samples))
+	}
+}
+
+// toldMember reports whether a client got an alert of this bucket within the
+// blackhole, and remembers that it gets one now if it did not.
+func (s *shard) toldMember(e *event, b *bucket, l *limits, client key) bool {
+	rest := uint64(client.bits)<<8 | uint64(client.family)
+	hash := fold(distinctHash(e.hash, b.ident, 0)^client.addr, rest^0x9e3779b97f4a7c15)
+	return s.members.hush(hash, e.at, l.quiet)
+}
