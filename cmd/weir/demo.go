@@ -14,6 +14,7 @@ import (
 
 	"weir/internal/awslocal"
 	"weir/internal/ban"
+	"weir/internal/cloudfront"
 	"weir/internal/config"
 	"weir/internal/detect"
 	"weir/internal/traffic"
@@ -102,7 +103,7 @@ type demo struct {
 	server  *awslocal.Server
 	service *service
 	view    demoView
-	out     *outputs
+	out     outputs
 	mix     *traffic.Mix // nil when a log is played
 	start   time.Time
 	shift   time.Duration // added to the times of a log that is played
@@ -139,7 +140,9 @@ func newDemo(ctx context.Context, w *world, cfg *config.Config, opt demoOptions)
 		return nil, err
 	}
 	cfg.Log.Fields = strings.Join(traffic.Fields, ",")
-	if opt.log != "" {
+	if opt.log == "" {
+		cfg.Detect.IPv6Prefix = cloudfront.DefaultClientBits // as the made traffic's clients are
+	} else {
 		fields, err := readFields(opt.fields)
 		if err != nil {
 			return nil, &codedError{exitUsage, err}
@@ -152,7 +155,7 @@ func newDemo(ctx context.Context, w *world, cfg *config.Config, opt demoOptions)
 	cfg.Ban.File = ""              // in memory: the demo leaves nothing behind
 	cfg.API.Listen = "127.0.0.1:0" // any free port
 	cfg.WAF.Scope = "CLOUDFRONT"
-	if d.out, err = openOutputs("", opt.decisions); err != nil {
+	if err := d.out.open("", opt.decisions); err != nil {
 		return nil, err
 	}
 	d.service, err = newService(ctx, cfg, cloud, zap.NewNop(), observer{alert: d.sawAlert, enforced: d.sawEnforced})

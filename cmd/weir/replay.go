@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,13 +21,14 @@ import (
 
 // runReplay is `weir replay`: the service's own detection over files, on the
 // time of the log, without AWS.
-func runReplay(ctx context.Context, w *world) (err error) {
+func runReplay(ctx context.Context, w *world) error {
 	fs := newFlags(w, "replay", "FILE|- ...", "Runs log records from files, plain or gzip, or from standard input through\ndetection, at full speed and on the log's own time. Bans nobody.")
 	var kind logKind
 	fs.Var(&kind, "format", "the log's `kind`: realtime, standard, or auto, which looks at each input")
 	list := fs.String("fields", "", "a real-time log's fields: a `list`, or @FILE (default: the setting WEIR_LOG_FIELDS)")
-	alerts := fs.String("alerts", "", "write every alert to this `file`, as JSON lines")
-	decisions := fs.String("decisions", "", "write every decision to this `file`, as JSON lines")
+	active := fs.String("active", "", "begin with the decisions of this `file` in force, which is of the kind that -decisions writes")
+	alerts := fs.String("alerts", "", "write every alert to this `file`: a table if its name ends in .tsv, else JSON lines")
+	decisions := fs.String("decisions", "", "write every decision that is made to this `file`, as JSON lines")
 	loader := config.Register(fs, "log", "detect", "state", "ban", "waf")
 	if err := parseFlags(fs, w); err != nil {
 		return err
@@ -48,18 +47,18 @@ func runReplay(ctx context.Context, w *world) (err error) {
 	if err != nil {
 		return &codedError{exitUsage, err}
 	}
-	if err := distinctFiles(fs.Args(), *alerts, *decisions); err != nil {
+	if err := distinctFiles(append(fs.Args(), *active), *alerts, *decisions); err != nil {
 		return err
 	}
-	out, err := openOutputs(*alerts, *decisions)
+	r, err := newReplay(ctx, cfg, fields)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.close()) }()
-
-	r, err := newReplay(ctx, cfg, fields, out)
-	if err != nil {
-		return err
+	if err := r.restore(ctx, *active); err != nil {
+		return errors.Join(&codedError{exitUsage, err}, r.close())
+	}
+	if err := r.out.open(*alerts, *decisions); err != nil {
+		return errors.Join(err, r.close())
 	}
 	r.sniffer.Kind = kind.kind
 	source := file.New(fs.Args()...)
@@ -127,16 +126,18 @@ type replay struct {
 	engine   *detect.Engine
 	flow     *pipeline.Pipeline
 	sniffer  cloudfront.Sniffer
+	out      outputs
 }
 
-func newReplay(ctx context.Context, cfg *config.Config, fields []cloudfront.Field, out *outputs) (*replay, error) {
+func newReplay(ctx context.Context, cfg *config.Config, fields []cloudfront.Field) (*replay, error) {
 	r := &replay{registry: prometheus.NewRegistry()}
 	reg := prometheus.WrapRegistererWithPrefix("weir_", r.registry)
 	format, err := cloudfront.NewFormat(fields)
 	if err != nil {
 		return nil, err
 	}
-	r.sniffer.RealTime = format
+	format = format.WithClientBits(cfg.Detect.IPv6Prefix)
+	r.sniffer.RealTime, r.sniffer.ClientBits = format, cfg.Detect.IPv6Prefix
 	set, err := compileScenarios(cfg)
 	if err != nil {
 		return nil, err
@@ -144,7 +145,7 @@ func newReplay(ctx context.Context, cfg *config.Config, fields []cloudfront.Fiel
 	r.store, err = ban.Open(ctx, ban.Config{
 		Allowlist: cfg.Ban.Allowlist, Duration: cfg.Ban.Duration, Action: ban.Action(cfg.Ban.Action),
 		Now:     func(event time.Time) time.Time { return event },
-		OnAlert: out.write, Registerer: reg,
+		OnAlert: r.out.write, Registerer: reg,
 	})
 	if err != nil {
 		return nil, err
@@ -198,7 +199,7 @@ func (r *replay) run(lines [][]byte) (format *cloudfront.Format, n int, err erro
 
 func (r *replay) close() error {
 	r.engine.Close()
-	return r.store.Close()
+	return errors.Join(r.store.Close(), r.out.close())
 }
 
 func (r *replay) summary(out io.Writer, took time.Duration) {
@@ -206,101 +207,4 @@ func (r *replay) summary(out io.Writer, took time.Duration) {
 	lines := sums.total("weir_pipeline_lines_total")
 	fmt.Fprintf(out, "%s lines in %s, %s a second\n", thousands(lines), took.Round(time.Millisecond), thousands(int64(float64(lines)/max(took.Seconds(), 1e-9))))
 	sums.write(out)
-}
-
-// outputs are the files that alerts and decisions are written to. They are
-// written by one goroutine at a time: the store's Commit.
-type outputs struct {
-	alerts, decisions *jsonLines
-}
-
-func openOutputs(alerts, decisions string) (*outputs, error) {
-	a, err := createLines(alerts)
-	if err != nil {
-		return nil, err
-	}
-	d, err := createLines(decisions)
-	if err != nil {
-		return nil, errors.Join(err, a.close())
-	}
-	return &outputs{a, d}, nil
-}
-
-// alertLine and decisionLine are the documented forms of a line; times are
-// seconds since 1970 on CloudFront's clock.
-type alertLine struct {
-	At          float64 `json:"ts"`
-	First       float64 `json:"first"`
-	Scenario    string  `json:"scenario"`
-	Client      string  `json:"client"`
-	Events      int     `json:"events"`
-	Remediation bool    `json:"remediation"`
-}
-
-type decisionLine struct {
-	At       float64 `json:"ts"`
-	Value    string  `json:"value"`
-	Scenario string  `json:"scenario"`
-	Type     string  `json:"type"`
-	Until    float64 `json:"until"`
-	ID       string  `json:"id"`
-}
-
-func (o *outputs) write(a detect.Alert, d *ban.Decision) {
-	o.alerts.encode(alertLine{
-		At: float64(a.At) / 1000, First: float64(a.First) / 1000, Scenario: a.Scenario.Name,
-		Client: ban.FormatPrefix(a.Client), Events: a.Events, Remediation: a.Scenario.Remediation,
-	})
-	if d == nil {
-		return
-	}
-	kind := string(d.Action)
-	if d.Action == ban.Block {
-		kind = "ban" // the word of the ecosystem's tools
-	}
-	o.decisions.encode(decisionLine{
-		At: float64(d.At.UnixMilli()) / 1000, Value: ban.FormatPrefix(d.Prefix), Scenario: d.Scenario,
-		Type: kind, Until: float64(d.Until.UnixMilli()) / 1000, ID: d.ID,
-	})
-}
-
-func (o *outputs) close() error { return errors.Join(o.alerts.close(), o.decisions.close()) }
-
-// jsonLines writes one JSON object a line to a file; nil writes nothing. Its
-// first error is told by close.
-type jsonLines struct {
-	f   *os.File
-	buf *bufio.Writer
-	enc *json.Encoder
-	err error
-}
-
-func createLines(name string) (*jsonLines, error) {
-	if name == "" {
-		return nil, nil
-	}
-	f, err := os.Create(name)
-	if err != nil {
-		return nil, err
-	}
-	l := &jsonLines{f: f, buf: bufio.NewWriter(f)}
-	l.enc = json.NewEncoder(l.buf)
-	l.enc.SetEscapeHTML(false)
-	return l, nil
-}
-
-func (l *jsonLines) encode(v any) {
-	if l != nil && l.err == nil {
-		l.err = l.enc.Encode(v)
-	}
-}
-
-func (l *jsonLines) close() error {
-	if l == nil {
-		return nil
-	}
-	if err := errors.Join(l.err, l.buf.Flush(), l.f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", l.f.Name(), err)
-	}
-	return nil
 }

@@ -121,7 +121,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		return nil, err
 	}
 	s.flow = pipeline.New(pipeline.Config{
-		Format: format, Engine: s.engine, Allowed: s.store.Allowed, Commit: s.store.Commit,
+		Format: format.WithClientBits(cfg.Detect.IPv6Prefix), Engine: s.engine, Allowed: s.store.Allowed, Commit: s.store.Commit,
 		Logger: log.Named("pipeline"), Registerer: reg,
 	})
 	return s, nil

@@ -34,7 +34,8 @@ type Config struct {
 		Fanout     string // consumer name; "" = polling
 	}
 	Detect struct {
-		Shards int // 0 = one for each core
+		Shards     int // 0 = one for each core
+		IPv6Prefix int // bits of the network that an IPv6 client is
 	}
 	State struct {
 		Memory int64 // bytes
@@ -104,6 +105,7 @@ func (c *Config) settings() []setting {
 		{"WEIR_KINESIS_FANOUT", "", consumer(&c.Kinesis.Fanout), "consumer to register for enhanced fan-out; without it shards are polled"},
 
 		{"WEIR_DETECT_SHARDS", "0", whole(&c.Detect.Shards, 0, 256), "goroutines that clients are dealt to; 0 is one for each core"},
+		{"WEIR_DETECT_IPV6_PREFIX", "64", whole(&c.Detect.IPv6Prefix, 48, 128), "bits of an IPv6 address that tell clients apart; all addresses that share them are one client, and are banned together"},
 		{"WEIR_STATE_MEMORY", "512MiB", size(&c.State.Memory, 16*mebi, tebi), "memory for buckets, request ids and sample requests; what gives way when it is full is counted"},
 
 		{"WEIR_BAN_DURATION", "4h", duration(&c.Ban.Duration, time.Minute, 365*24*hour), "how long a ban lasts whose scenario does not say"},

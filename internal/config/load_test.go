@@ -42,6 +42,7 @@ var samples = map[string]string{
 	"WEIR_KINESIS_FAILOVER":      "1m",
 	"WEIR_KINESIS_FANOUT":        "weir",
 	"WEIR_DETECT_SHARDS":         "4",
+	"WEIR_DETECT_IPV6_PREFIX":    "56",
 	"WEIR_STATE_MEMORY":          "2GiB",
 	"WEIR_BAN_DURATION":          "24h",
 	"WEIR_BAN_ACTION":            "block", // the only one there is

@@ -35,6 +35,7 @@ func allowed() map[string]*rapid.Generator[string] {
 		"WEIR_KINESIS_FAILOVER":      span(3*time.Second, 5*time.Minute),
 		"WEIR_KINESIS_FANOUT":        rapid.StringMatching(`[a-zA-Z0-9_.-]{1,128}`),
 		"WEIR_DETECT_SHARDS":         whole(0, 256),
+		"WEIR_DETECT_IPV6_PREFIX":    whole(48, 128),
 		"WEIR_STATE_MEMORY":          rapid.OneOf(of("16MiB", "1TiB", "20000000B"), rapid.Map(whole(1, 1023), func(s string) string { return s + "GiB" })),
 		"WEIR_BAN_DURATION":          span(time.Minute, 8760*hour),
 		"WEIR_BAN_ACTION":            of("block"),
