@@ -12,7 +12,7 @@ type Kind uint16
 const (
 	Tool     Kind = 1 << iota // an attack tool names itself, or betrays itself by how it misspells
 	Library                   // an HTTP client for programs: curl, Python, Go, okhttp, ...
-	Browser                   // a browser, which a person looks at; never together with Tool, Library, Bot, Known, WebView
+	Browser                   // a browser, which a person looks at; never together with what is in notBrowser
 	WebView                   // a browser inside of an app, a mail client, or one that fetches through its maker's servers
 	App                       // a mobile app that does not show pages
 	Headless                  // a browser that is driven by a program
@@ -22,6 +22,9 @@ const (
 	Broken                    // no software says this: garbage, a misspelt Mozilla, versions that never met
 	Outdated                  // a browser that has been dead for years
 )
+
+// notBrowser is what says of itself that it is none, though it names one.
+const notBrowser = Tool | Library | Bot | WebView | App | Headless
 
 // Product is the browser that a user agent names.
 type Product uint8
@@ -74,7 +77,7 @@ func Parse(column, scratch []byte) (Claim, []byte) {
 func (c *Claim) judge(f *findings) {
 	c.Product, c.Version = f.browser()
 	if c.Product == NoProduct {
-		if f.has(mozilla) && f.has(appleWebKit) && c.Kind&(Tool|Library|Bot) == 0 {
+		if f.has(mozilla) && f.has(appleWebKit) && c.Kind&(Tool|Library|Bot|Headless) == 0 {
 			c.Kind |= WebView // Mail on a Mac, apps on an iPhone
 		}
 		return
@@ -82,7 +85,7 @@ func (c *Claim) judge(f *findings) {
 	if f.chimera() || !f.has(mozilla) && c.Product != Opera && c.Kind&(App|Library|Bot|WebView) == 0 {
 		c.Kind |= Broken
 	}
-	if c.Kind&(Tool|Library|Bot|WebView|App) != 0 {
+	if c.Kind&notBrowser != 0 {
 		c.Product, c.Version = NoProduct, 0
 		return
 	}

@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
+	coreruleset "github.com/corazawaf/coraza-coreruleset/v4"
 	"pgregory.net/rapid"
 )
 
@@ -41,6 +44,8 @@ func TestParse(t *testing.T) {
 		{"Mozilla/5.0 (Windows NT 10.0; rv:68.0) Goanna/6.7 Firefox/68.0 PaleMoon/33.3", Browser, Firefox, 0, ""},
 		{"Mozilla/5.0 (Linux; Android 9; CUBOT_NOTE_20) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Mobile Safari/537.36", Browser, Chrome, 120, ""},
 
+		{"Box/3 Mozilla/5.0 (X11; Linux armv7l) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/90.0.4430.212 Safari/537.36", Browser, Chrome, 90, ""},
+
 		// outdated, broken
 		{"Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)", Browser | Outdated, Explorer, 6, ""},
 		{"Mozilla/5.0 (Windows NT 6.1) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/27.0.1453.93 Safari/537.36", Browser | Outdated, Chrome, 27, ""},
@@ -73,7 +78,7 @@ func TestParse(t *testing.T) {
 		{"GuzzleHttp/7", Library, 0, 0, ""},
 		{"libwww-perl/6.67", Library, 0, 0, ""},
 		{"node", Library, 0, 0, ""},
-		{"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/120.0.0.0 Safari/537.36", WebView | Headless, 0, 0, ""},
+		{"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/120.0.0.0 Safari/537.36", Headless, 0, 0, ""},
 		{"ShopApp/5.8 (Android 14; Pixel 8; Build/AP2A) okhttp/4.12.0", App, 0, 0, ""},
 		{"ShopApp/512 CFNetwork/1568.100.1 Darwin/24.0.0", App, 0, 0, ""},
 		{"Dart/3.5 (dart:io)", App, 0, 0, ""},
@@ -102,6 +107,30 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q:\n got %s, product %d version %d, %q\nwant %s, product %d version %d, %q", c.agent,
 				kindName(got.Kind), got.Product, got.Version, got.Crawler, kindName(c.kind), c.product, c.version, c.crawler)
 		}
+	}
+}
+
+// TestCoreRuleSet: what the Core Rule Set takes for a scanner is a tool here, but for those
+// that a site's owner hires or that survey the whole internet.
+func TestCoreRuleSet(t *testing.T) {
+	text, err := fs.ReadFile(coreruleset.FS, "@owasp_crs/scanners-user-agents.data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	peaceful := []string{"Detectify", "hexometer", "netlab360", "nmap", "qualysguard", "securityagent", "sitelockspider"}
+	listed := 0
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		listed++
+		if got := parse(line).Kind&Tool != 0; got == slices.Contains(peaceful, line) {
+			t.Errorf("%q is a tool: %v", line, got)
+		}
+	}
+	if listed < 50 {
+		t.Errorf("only %d in the list", listed)
 	}
 }
 
@@ -151,7 +180,7 @@ func FuzzParse(f *testing.F) {
 		if (c.Kind&Known != 0) != (c.Crawler != 0) || c.Kind&Known != 0 && c.Kind&Bot == 0 {
 			t.Errorf("%s with crawler %q", kindName(c.Kind), c.Crawler)
 		}
-		if c.Kind&Browser != 0 && c.Kind&(Tool|Library|Bot|WebView|App|Empty) != 0 || (c.Product != 0) != (c.Kind&Browser != 0) {
+		if c.Kind&Browser != 0 && c.Kind&(notBrowser|Empty) != 0 || (c.Product != 0) != (c.Kind&Browser != 0) {
 			t.Errorf("%s, product %d", kindName(c.Kind), c.Product)
 		}
 	})

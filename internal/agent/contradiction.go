@@ -29,23 +29,26 @@ const (
 // h must be what [ReadHeaders] made of its cs-header-names.
 //
 // It says nothing about claims other than a browser's, of web views, of engines that go
-// their own way; nothing of what is not logged, or may have been cut; and little of
-// requests that a proxy has touched, that ask for a range or upgrade to a WebSocket,
-// and of CORS preflights, since browsers send those with fewer headers.
+// their own way; nothing of what is not logged, or may have been cut; nothing of requests
+// that ask for a range or upgrade to a WebSocket, of CORS preflights, downloads and reports
+// about the network, since browsers send those with fewer headers. Of requests that seem to have passed a proxy it says only
+// what no proxy does: these add, reorder and take away fetch metadata, but not all by which
+// a browser says what it would like to have.
 func Contradicts(c Claim, h Headers, r *cloudfront.Record) (found Contradiction) {
-	if c.Kind&Browser == 0 || c.Kind&(Tool|Library|Bot|WebView|App) != 0 || h.Set&HasProxy != 0 {
+	if c.Kind&Browser == 0 {
 		return 0
 	}
 	tls := r.Raw(cloudfront.FieldSSLProtocol)
 	http := r.Raw(cloudfront.FieldCSProtocolVersion)
-	if hasGivenUp(c, tls) || tls != nil && (string(http) == "HTTP/1.0" || string(http) == "HTTP/0.9") {
+	proxied := h.Set&HasProxy != 0
+	if !proxied && (hasGivenUp(c, tls) || tls != nil && (string(http) == "HTTP/1.0" || string(http) == "HTTP/0.9")) {
 		found |= OldProtocol
 	}
 	// Whoever sends fetch metadata or client hints is a browser, or takes pains.
-	if h.Set&Complete == 0 || h.Set&(HasFetchMetadata|HasClientHints|HasRange|HasUpgrade) != 0 || isSpare(r) {
+	if h.Set&Complete == 0 || h.Set&(HasFetchMetadata|HasClientHints|HasRange|HasUpgrade) != 0 || isSpare(h, r) {
 		return found
 	}
-	modern := c.Modern()
+	modern := c.Modern() && !proxied
 	encoding := r.Raw(cloudfront.FieldCSAcceptEncoding)
 	switch {
 	case h.Set&HasAcceptLanguage == 0 && h.Set&HasAcceptEncoding == 0:
@@ -83,12 +86,23 @@ func Contradicts(c Claim, h Headers, r *cloudfront.Record) (found Contradiction)
 }
 
 // isSpare reports whether a request is of a kind that browsers send with fewer headers.
-func isSpare(r *cloudfront.Record) bool {
-	switch protocol := r.Raw(cloudfront.FieldCSProtocol); string(protocol) {
+func isSpare(h Headers, r *cloudfront.Record) bool {
+	switch string(r.Raw(cloudfront.FieldCSProtocol)) {
 	case "ws", "wss", "grpcs":
 		return true
 	}
-	return string(r.Raw(cloudfront.FieldCSMethod)) == "OPTIONS" || r.Status == 206 || r.Raw(cloudfront.FieldSCRangeStart) != nil
+	switch string(r.Raw(cloudfront.FieldCSMethod)) {
+	case "OPTIONS":
+		return true
+	case "POST": // Chrome's reports on the network (NEL) come without Accept and Sec-Fetch-*
+		const languages = HasAcceptLanguage | HasAcceptEncoding
+		if h.Set&(HasAccept|languages) == languages {
+			return true
+		}
+	}
+	// A phone's download manager, and players, take the bytes as they are.
+	return r.Status == 206 || r.Raw(cloudfront.FieldSCRangeStart) != nil ||
+		bytes.HasPrefix(r.Raw(cloudfront.FieldCSAcceptEncoding), []byte("identity"))
 }
 
 // hasGivenUp reports whether a browser of that version no longer speaks a TLS so old.
@@ -115,7 +129,7 @@ func isBrowsers(encoding []byte) bool {
 	switch string(encoding) {
 	case "":
 		return true // not logged
-	case "gzip", "identity", "*":
+	case "gzip", "*":
 		return false
 	}
 	return !bytes.Contains(encoding, []byte("compress")) && !bytes.Contains(encoding, []byte("x-gzip"))

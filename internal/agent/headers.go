@@ -43,8 +43,9 @@ type Headers struct {
 // The share of a list of names that is read. CloudFront logs 800 bytes of it.
 const (
 	namesRead     = 1200 // bytes as logged
-	namesCut      = 790  // bytes: a longer list may have been cut
-	mostSequenced = 64   // bytes of a sequence that a library could have
+	mostNamesRead = 64
+	namesCut      = 790 // bytes: a longer list may have been cut
+	mostSequenced = 64  // bytes of a sequence that a library could have
 )
 
 // ReadHeaders reads a cs-header-names column. nil is a request without headers. seed is
@@ -58,8 +59,12 @@ func ReadHeaders(column []byte, seed maphash.Seed, scratch []byte) (Headers, []b
 	stable := scratch[:0]
 	var sequence [mostSequenced]byte // of the stable names, by a letter each
 	length := 0
-	first := true
+	count := 0
 	for entry := range cloudfront.HeaderEntries(column) {
+		if count++; count > mostNamesRead {
+			h.Set &^= Complete
+			break
+		}
 		var lowered [len("access-control-request-headers")]byte
 		name := lowered[:min(len(entry), len(lowered))]
 		upper := false
@@ -76,10 +81,9 @@ func ReadHeaders(column []byte, seed maphash.Seed, scratch []byte) (Headers, []b
 		if k.set&(HasHost|HasUserAgent|HasAccept) != 0 && !upper {
 			h.Set |= LowerCase
 		}
-		if k.set == HasHost && !first {
+		if k.set == HasHost && count > 1 {
 			h.Set |= HostLater
 		}
-		first = false
 		if k.varies {
 			continue
 		}

@@ -104,38 +104,29 @@ func (rd *Reader) Software(c Client, r *cloudfront.Record) uint64 {
 	if ja := handshake(r.Raw(cloudfront.FieldViewerRequestLogData)); ja != nil {
 		return rd.hash(ja)
 	}
-	parts := [...]uint64{
-		c.Headers.hash,
-		rd.part(r.Raw(cloudfront.FieldCSAcceptEncoding)),
-		rd.part(r.Raw(cloudfront.FieldSSLCipher)),
-		rd.part(r.Raw(cloudfront.FieldCSProtocolVersion)),
+	var columns [256]byte
+	joined := columns[:0]
+	for _, f := range [...]cloudfront.Field{cloudfront.FieldCSAcceptEncoding, cloudfront.FieldSSLCipher, cloudfront.FieldCSProtocolVersion} {
+		column := r.Raw(f)
+		joined = append(append(joined, column[:min(len(column), 64)]...), '\n')
 	}
-	var sum uint64
-	for _, p := range parts {
-		sum = mix(sum, p)
+	if c.Headers.hash == 0 && len(joined) == 3 {
+		return 0
 	}
-	return sum
+	return mix(c.Headers.hash, rd.hash(joined))
 }
 
 // Fingerprint is Software together with the user agent.
 func (rd *Reader) Fingerprint(c Client, r *cloudfront.Record) uint64 {
+	if c.agent == 0 {
+		return rd.Software(c, r)
+	}
 	return mix(rd.Software(c, r), c.agent)
 }
 
-func (rd *Reader) part(column []byte) uint64 {
-	if column == nil {
-		return 0
-	}
-	return rd.hash(column)
-}
-
-// mix joins two hashes. It keeps 0 for nothing at all.
-func mix(sum, h uint64) uint64 {
-	if sum == 0 {
-		return h
-	}
-	sum ^= h + 0x9e3779b97f4a7c15 + sum<<6 + sum>>2
-	return max(1, sum*0xff51afd7ed558ccd)
+// mix joins two hashes, in their order. It is never 0.
+func mix(a, b uint64) uint64 {
+	return max(1, (a^(b+0x9e3779b97f4a7c15+a<<6+a>>2))*0xff51afd7ed558ccd)
 }
 
 // handshake returns the fingerprint of a TLS handshake that a function logged, the newer

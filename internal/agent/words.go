@@ -33,7 +33,7 @@ func kindNeedles() []needle {
 			"betabot", "bfac", "bewica-security-scan", "jbrofuzz", "nettacker", "webbandit", "n-stalker", "tsunamisecurityscanner", "sqliv", "rustbuster", "wpxf",
 		),
 		list(Tool, match.Anywhere,
-			"fuzz faster u fool", "nmap scripting engine", "owasp zap", "toata dragostea", "httpx - open-source project", "wordpress hash grabber", "hello, world", "gbrmss/", "(hydra)", "mozilla/5.g",
+			"fuzz faster", "nmap scripting engine", "owasp zap", "toata dragostea", "httpx - open-source project", "wordpress hash grabber", "hello, world", "gbrmss/", "(hydra)", "mozilla/5.g",
 		),
 		list(Tool|Broken, match.Anywhere, "mozlila", "moziilla", "mozila/", "mozillla"),
 		// Names that are words of a language too: there the whole program is meant.
@@ -81,7 +81,7 @@ func productNeedles() []needle {
 		return needles
 	}
 	return slices.Concat(
-		named(mozilla, match.AtStart, "mozilla/"),
+		named(mozilla, match.WordStart, "mozilla/"),
 		named(appleWebKit, match.WordStart, "applewebkit/"),
 		named(chrome, match.WordStart, "chrome/", "chromium/"),
 		named(edg, match.WordStart, "edg/", "edge/", "edga/"),
