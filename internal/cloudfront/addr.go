@@ -32,7 +32,7 @@ func parseIPv4(b []byte) (ip uint32, ok bool) {
 		return 0, false
 	}
 	low, high, last := words(b)
-	dots := uint(findDots(low) | findDots(high)<<8)
+	dots := uint(findByte(low, '.') | findByte(high, '.')<<8)
 	dot1 := uint(bits.TrailingZeros(dots))
 	dots &= dots - 1
 	dot2 := uint(bits.TrailingZeros(dots))
@@ -62,9 +62,9 @@ func words(b []byte) (low, high, last uint64) {
 	return low, last >> 8 >> ((15 - len(b)) * 8 & 63), last
 }
 
-// findDots tells in bit i whether byte i of w is a dot.
-func findDots(w uint64) uint64 {
-	w ^= '.' * everyByte // a dot becomes 0, the only byte that no sum below lifts to 0x80
+// findByte tells in bit i whether byte i of w is c, which is ASCII.
+func findByte(w uint64, c byte) uint64 {
+	w ^= uint64(c) * everyByte // it becomes 0, the only byte that no sum below lifts to 0x80
 	return gatherHighBits(^(w&^highBits + (highBits - everyByte) | w))
 }
 
@@ -81,9 +81,86 @@ func number(w uint64, n uint) (value uint32, ok bool) {
 // leastNumber is the least number of one, two and three digits.
 var leastNumber = [4]uint32{2: 10, 3: 100}
 
-// parseIPv6 reads up to eight groups of one to four hexadecimal digits, of which one
-// run of zeros may be left out as "::" and the last two be written as IPv4.
+// parseIPv6 reads an IPv6 address in any spelling.
 func parseIPv6(b []byte) (high, low uint64, ok bool) {
+	if high, low, ok = parseUsualIPv6(b); ok {
+		return high, low, true
+	}
+	return parseAnyIPv6(b)
+}
+
+// parseUsualIPv6 reads the addresses that networks give out, as they are mostly spelled:
+// four digits first, then hexadecimal groups only, and a "::" not at the end. Of all else
+// it says that it is not ok. As with IPv4, the colons are found first, all at once, then
+// each group as the end of four bytes, and two groups are converted together.
+func parseUsualIPv6(b []byte) (high, low uint64, ok bool) {
+	if len(b) < len("2a00::11") || len(b) > len("2001:0db8:85a3:0000:0000:8a2e:0370:7334") || b[4] != ':' {
+		return 0, 0, false
+	}
+	ends := findColons(b) | 1<<len(b)
+	parts := bits.OnesCount64(ends)
+	if parts > 8 {
+		return 0, 0, false
+	}
+	const zeros = 0x30303030
+	groups := [8]uint32{zeros, zeros, zeros, zeros, zeros, zeros, zeros, zeros}
+	start, at, gap := 0, uint(0), false
+	for ends != 0 {
+		below := ends - 1
+		end := bits.OnesCount64(below &^ ends)
+		ends &= below
+		n := uint(end - start)
+		start = end + 1
+		if n-1 > 3 || end < 4 || end > len(b) {
+			if n != 0 || at == 0 || gap || end == len(b) {
+				return 0, 0, false
+			}
+			at += uint(9 - parts)
+			gap = true
+			continue
+		}
+		// Zeros take the place of the digits that a shorter group does not have.
+		w := binary.LittleEndian.Uint32(b[end-4 : end : end])
+		groups[at&7] = w ^ (w^zeros)&(1<<((32-n*8)&31)-1)
+		at++
+	}
+	w0, ok0 := hexGroups(groups[0], groups[1])
+	w1, ok1 := hexGroups(groups[2], groups[3])
+	w2, ok2 := hexGroups(groups[4], groups[5])
+	w3, ok3 := hexGroups(groups[6], groups[7])
+	return uint64(w0)<<32 | uint64(w1), uint64(w2)<<32 | uint64(w3), ok0 && ok1 && ok2 && ok3 && at == 8
+}
+
+// hexGroups reads two groups of four hexadecimal digits; the first digit is in the lowest
+// byte.
+func hexGroups(first, second uint32) (value uint32, ok bool) {
+	w := uint64(first) | uint64(second)<<32
+	letters := w >> 6 & everyByte
+	lower := w | letters<<5
+	// The high bit of a byte says: from '0' but not above '9', or from 'a' but not above 'f'.
+	digit := (w + (0x80-'0')*everyByte) &^ (w + (0x7f-'9')*everyByte)
+	letter := (lower + (0x80-'a')*everyByte) &^ (lower + (0x7f-'f')*everyByte)
+	ok = (digit|letter)&^w&highBits == highBits
+	w = w&(0xf*everyByte) + letters*9
+	// Join neighbours: digits to bytes, and bytes to the number.
+	w = (w<<4 | w>>8) & 0x00ff00ff00ff00ff
+	w = (w | w>>8) & 0x0000ffff0000ffff
+	return bits.ReverseBytes32(uint32(w | w>>16)), ok
+}
+
+// findColons tells in bit i whether byte i of b, which has 8 to 64, is a colon.
+func findColons(b []byte) uint64 {
+	last := len(b) - 8
+	colons := findByte(binary.LittleEndian.Uint64(b[last:]), ':') << last
+	for at := 0; at < last; at += 8 {
+		colons |= findByte(binary.LittleEndian.Uint64(b[at:]), ':') << at
+	}
+	return colons
+}
+
+// parseAnyIPv6 reads up to eight groups of one to four hexadecimal digits, of which one
+// run of zeros may be left out as "::" and the last two be written as IPv4.
+func parseAnyIPv6(b []byte) (high, low uint64, ok bool) {
 	var headHigh, headLow uint64 // the groups before the "::"
 	gap := -1                    // how many they are; -1 while there was no "::"
 	if len(b) >= 2 && b[0] == ':' && b[1] == ':' {

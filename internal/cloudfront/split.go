@@ -9,15 +9,17 @@ import (
 // stops says where columns end: stops[i+1] is the offset of the tab behind column i,
 // or the length of the line behind the last one. stops[0] is -1, so that every
 // column begins one byte behind a stop.
-type stops [NumFields + 1]int32
+type stops [maxStops]int32
+
+const maxStops = NumFields + 1
 
 // split notes where the columns of line end and returns how many there are, but never
 // more than NumFields+2: no format takes as many. It also tells whether the line holds
 // a NUL.
 func (s *stops) split(line []byte) (columns int, nul bool) {
 	s[0] = -1
-	tabs, only := s.suspects(line)
-	if !only {
+	tabs, nul, ok := s.blocks(line)
+	if !ok {
 		tabs = s.tabs(line)
 		nul = bytes.IndexByte(line, 0) >= 0
 	}
@@ -33,13 +35,16 @@ func (s *stops) tabs(line []byte) (n int) {
 		if length < 0 {
 			return n
 		}
-		if n++; n == len(s) {
+		if n++; n == maxStops {
 			return n // too many columns for any format
 		}
 		end += 1 + length
 		s[n] = int32(end)
 	}
 }
+
+// A line is searched in blocks of 64 bytes; the last overlaps the one before.
+const blockSize = 64
 
 const (
 	everyByte = 0x0101010101010101
@@ -51,16 +56,16 @@ const (
 // others may be: that is what makes it fast. It gives up on short lines and on too many
 // suspects, and then tells nothing.
 func (s *stops) suspects(line []byte) (n int, tabs bool) {
-	last := len(line) - 64
+	last := len(line) - blockSize
 	if last < 0 {
 		return 0, false
 	}
 	next := uint(1)
 	var other byte
-	for base := 0; base < len(line); base += 64 {
+	for base := 0; base < len(line); base += blockSize {
 		// The last block overlaps the one before; what both hold is shifted out.
 		at := min(base, last)
-		b := (*[64]byte)(line[at:])
+		b := (*[blockSize]byte)(line[at:])
 		if raise(b[0:])&raise(b[8:])&raise(b[16:])&raise(b[24:])&
 			raise(b[32:])&raise(b[40:])&raise(b[48:])&raise(b[56:])&highBits == highBits {
 			continue // the middle of a long column
@@ -71,7 +76,7 @@ func (s *stops) suspects(line []byte) (n int, tabs bool) {
 		m |= printable(b[48:])<<48 | printable(b[56:])<<56
 		m = ^m >> (uint(base-at) & 63)
 		for m != 0 {
-			if next >= uint(len(s)) {
+			if next >= uint(maxStops) {
 				return 0, false
 			}
 			suspect := base + bits.TrailingZeros64(m)
