@@ -124,9 +124,12 @@ func isArgument(value []byte, i int, name []byte) bool {
 	c, next := at(value, i), at(value, i+1)
 	switch c {
 	case '/':
+		if next == 0 {
+			return string(name) == "ls" || string(name) == "find" || string(name) == "cd" || string(name) == "du"
+		}
 		return isLetter(next) || next == '?' || next == '*' || isDigit(next)
 	case '-':
-		return isLetter(next) && !isLetter(at(value, i+4)) || next == '-' && isLetter(at(value, i+2))
+		return isLetter(next) && skip(value, i+1, isLetter)-i <= 4 && string(name) != "sort" || next == '-' && isLetter(at(value, i+2))
 	case '$', '>', '<', '*', '~', '\\', '%':
 		return next != ' ' && next != 0
 	case '.':
@@ -174,7 +177,7 @@ func isShell(name, value []byte) bool {
 	}
 	next := skip(value, c.end, isBlank)
 	if next == len(value) {
-		return c.path && len(name) > 1 || string(c.name[:c.size]) == "whoami"
+		return c.path && len(name) > 1 || bytes.IndexByte([]byte("wiu"), c.name[0]) >= 0 && (string(c.name[:c.size]) == "whoami" || string(c.name[:c.size]) == "id" || string(c.name[:c.size]) == "uname")
 	}
 	return isArgument(value, next, c.name[:c.size])
 }

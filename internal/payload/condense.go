@@ -4,10 +4,10 @@ import "encoding/binary"
 
 // Limits of what is read of a column, in bytes as logged.
 const (
-	maxWhole = 1024 // a text up to this long is read whole
-	maxHead  = 640  // of a longer one, condensed: from its beginning
-	maxTail  = 384  // and from its end
-	keptRun  = 16   // of a plain stretch, at either end
+	maxWhole = 768 // a text up to this long is read whole
+	maxHead  = 384 // of a longer one, condensed: from its beginning
+	maxTail  = 192 // and from its end
+	keptRun  = 16  // of a plain stretch, at either end
 )
 
 // condense returns what is read of a column. A text that is not too long is

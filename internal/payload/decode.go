@@ -1,10 +1,6 @@
 package payload
 
-import (
-	"bytes"
-
-	"weir/internal/cloudfront"
-)
+import "bytes"
 
 // A decoded text is what its escapes stand for, in lower case, with two marks of our
 // own: the separators that the client wrote between parameters, which no escape
@@ -28,65 +24,88 @@ const (
 )
 
 // decode returns what a column says. It stays good until the next call.
+//
+// CloudFront's own escapes are undone in the same pass as the client's first layer:
+// what is logged as %2527 was sent as %27 and means a quote.
 func (s *Scanner) decode(raw []byte, where place) []byte {
-	s.text = cloudfront.Unescape(s.text[:0], raw)
-	text := s.text
-	switch where {
-	case inQuery:
-		separate(text)
-	case inHeader:
-		separateHeader(text)
+	if cap(s.text) < len(raw) {
+		s.text = make([]byte, 0, 2*len(raw))
 	}
-	lower(text)
-	for range maxRounds {
-		n, changed := decodeRound(text)
-		text = text[:n]
-		if !changed {
-			break
+	text := s.text[:len(raw)]
+	n, named := 0, where != inQuery
+	var seen byte
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		if c == '%' && i+2 < len(raw) && hexValue[raw[i+1]]|hexValue[raw[i+2]] <= 0xf {
+			c = hexValue[raw[i+1]]<<4 | hexValue[raw[i+2]]
+			i += 2
+			if c == '%' && i+2 < len(raw) && hexValue[raw[i+1]]|hexValue[raw[i+2]] <= 0xf {
+				c = plainByte(hexValue[raw[i+1]]<<4 | hexValue[raw[i+2]])
+				i += 2
+				seen |= special[c]
+				text[n] = c
+				n++
+				continue
+			}
+		}
+		if special[c]|marked[c] != 0 {
+			seen |= special[c]
+			switch {
+			case c == nextParam || c == nextValue:
+				c = ' '
+			case where == inHeader && c == ' ' && n > 0 && text[n-1] == ';':
+				text[n-1], c = nextParam, nextParam
+			case where == inHeader && c == '&':
+				c = nextParam
+			case where != inQuery:
+			case c == '&':
+				c, named = nextParam, false
+			case c == '=' && !named:
+				c, named = nextValue, true
+			case c == '+':
+				c = ' '
+			}
+		}
+		text[n] = lowered[c]
+		n++
+	}
+	text = text[:n]
+	if seen&mayEscape != 0 {
+		for range maxRounds - 1 {
+			n, changed := decodeRound(text)
+			text = text[:n]
+			if !changed {
+				break
+			}
 		}
 	}
-	if n := firstFolded(text); n < len(text) {
-		text = text[:fold(text, n)]
+	if seen != 0 {
+		if n := firstFolded(text); n < len(text) {
+			text = text[:fold(text, n)]
+		}
 	}
 	return text
 }
 
-// separate puts the marks into the wire form of a query.
-func separate(text []byte) {
-	named := false
-	for i, c := range text {
-		if !marked[c] {
-			continue
-		}
-		switch {
-		case c == '&':
-			text[i], named = nextParam, false
-		case c == '=' && !named:
-			text[i], named = nextValue, true
-		case c == '+', c == nextParam, c == nextValue:
-			text[i] = ' '
+// What a byte may be the beginning of.
+const (
+	mayEscape = 1 << iota
+	mayFold
+)
+
+// special holds what each byte of a text once undone may be the beginning of.
+var special = func() (set [256]byte) {
+	for c := range set {
+		if c >= 0x80 || c == '&' {
+			set[c] = mayFold
 		}
 	}
-}
+	set['%'], set['\\'] = mayEscape, mayEscape|mayFold
+	return set
+}()
 
-// separateHeader puts the marks into a header: cookies end with "; ", and a referer
-// has a query.
-func separateHeader(text []byte) {
-	for i, c := range text {
-		switch c {
-		case nextParam, nextValue:
-			text[i] = ' '
-		case '&':
-			text[i] = nextParam
-		case ' ':
-			if i > 0 && text[i-1] == ';' {
-				text[i-1], text[i] = nextParam, nextParam
-			}
-		}
-	}
-}
-
-var marked = [256]bool{'&': true, '=': true, '+': true, nextParam: true, nextValue: true}
+// marked holds the bytes that separate parameters somewhere.
+var marked = [256]byte{'&': 1, '=': 1, '+': 1, ' ': 1, nextParam: 1, nextValue: 1}
 
 // decodeRound undoes one layer of escapes in place: %XX and %uXXXX of URLs, \xXX and
 // \uXXXX of programs. It returns how long the text is now and whether it is another.
@@ -156,6 +175,14 @@ func asciiLike(r rune) byte {
 		return byte(r)
 	case 0xff01 <= r && r <= 0xff5e: // full width
 		return byte(r - 0xfee0)
+	case r == 0x560a, r == 0x560d: // whoever keeps the low byte alone makes line breaks of them
+		return byte(r)
+	case r == 0x131:
+		return 'i'
+	case r == 0x17f:
+		return 's'
+	case r == 0x212a:
+		return 'k'
 	case r == 0x2215 || r == 0x2044 || r == 0x29f8:
 		return '/'
 	case r == 0x2216 || r == 0x29f5 || r == 0xfe68:
@@ -262,13 +289,7 @@ func hasPrefix(text []byte, prefix string) bool {
 	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix
 }
 
-// lower makes ASCII letters lower case, in place.
-func lower(b []byte) {
-	for i, c := range b {
-		b[i] = lowered[c]
-	}
-}
-
+// lowered holds the lower case of every ASCII letter, and every other byte.
 var lowered = func() (t [256]byte) {
 	for c := range t {
 		t[c] = byte(c)

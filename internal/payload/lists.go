@@ -68,6 +68,7 @@ func sensitiveNames() []match.Needle[nameKind] {
 		"web-inf/web.xml", "web-inf/classes", "meta-inf/context.xml", "global.asa", "root/.ssh", "root/.bash_history", "pure-ftpd.conf",
 		"usr/local/etc", "conf/httpd.conf", "run/secrets", "var/run/secrets", "users/administrator", "sysprep/sysprep.inf", "sysprep.inf",
 	)
+	add(projectName, ".env", ".git/config", "wp-config.php", "configuration.php", "settings.py", "database.yml", "users.db", ".htpasswd", ".htaccess", "web.config", "application.properties", "application.yml", "config.php", "id_rsa")
 	for _, name := range list("lfi-os-files") {
 		switch top, _, _ := strings.Cut(name, "/"); top {
 		case "etc", "proc":
@@ -108,7 +109,7 @@ var phpFunctions = func() map[string]bool {
 	}
 	for _, name := range []string{
 		"system", "exec", "passthru", "shell_exec", "popen", "proc_open", "eval", "assert", "phpinfo", "base64_decode", "file_get_contents", "file_put_contents", "md5", "print_r", "var_dump",
-		"call_user_func", "call_user_func_array", "create_function", "str_rot13", "gzinflate", "highlight_file", "show_source", "readfile", "scandir", "phpversion", "getenv", "unserialize",
+		"call_user_func", "call_user_func_array", "create_function", "str_rot13", "gzinflate", "highlight_file", "show_source", "readfile", "scandir", "die", "print", "phpversion", "getenv", "unserialize",
 	} {
 		functions[name] = true
 	}

@@ -143,9 +143,19 @@ func isScriptURL(text []byte) bool {
 	}
 }
 
-// breaksOut finds the end of an attribute's value with a handler behind it.
+// breaksOut finds the end of an attribute's value with a handler behind it, perhaps
+// with other attributes between them.
 func breaksOut(text []byte) bool {
+	single, double := false, false
 	for i, c := range text {
+		switch {
+		case c == '\'':
+			single = !single
+		case c == '"':
+			double = !double
+		case c == '=' && (single || double) && isHandler(text[:i]):
+			return true
+		}
 		if c != '"' && c != '\'' && c != '`' {
 			continue
 		}
@@ -158,6 +168,17 @@ func breaksOut(text []byte) bool {
 		}
 	}
 	return false
+}
+
+// isHandler reports whether a text ends with the name of an event handler.
+func isHandler(text []byte) bool {
+	text = bytes.TrimRight(text, " \t\r\n")
+	start := len(text)
+	for start > 0 && isLetter(text[start-1]) && len(text)-start < 32 {
+		start--
+	}
+	name := text[start:]
+	return len(name) >= 6 && name[0] == 'o' && name[1] == 'n' && start > 0 && isSeparator(text[start-1])
 }
 
 // scriptCalls are what attackers call to show that they could.

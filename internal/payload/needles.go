@@ -11,7 +11,8 @@ import (
 type signs uint32
 
 const (
-	hintSQL signs = 1 << (iota + 16)
+	hintSQL      signs = 1 << (iota + 16)
+	hintSQLWords       // words of SQL that need no sign beside them
 	hintMarkup
 	hintCall // a call of script, which may break out of something
 	hintFile
@@ -51,8 +52,9 @@ func allNeedles() (all []needle) {
 
 func sqlHints() []needle {
 	return append(
-		needlesOf(hintSQL, match.Word, "union", "select", "and", "xor", "having", "where", "order by", "group by", "insert", "update", "delete", "drop", "exec", "execute", "declare", "shutdown",
+		append(needlesOf(hintSQL, match.Word, "union", "select", "and", "xor", "having", "where", "order by", "group by", "insert", "update", "delete", "drop", "exec", "execute", "declare", "shutdown",
 			"waitfor", "case", "like", "rlike", "sleep", "benchmark", "pg_sleep", "into", "procedure", "extractvalue", "updatexml", "information_schema", "load_file", "randomblob", "json_keys"),
+			needlesOf(hintSQL|hintSQLWords, match.Anywhere, "order by", "group by", "union")...),
 		// Keywords that may stand right behind a number, and what ends a quote.
 		needlesOf(hintSQL, match.Anywhere, " or", "or ", "or(", "\tor", "\nor", "\ror", "/or", ")or", "'or", "\"or", "0or", "1or", "union", "0and", "1and", "'and", ")and", "--", "/*", "'#", "' #", "\"#", "||", "&&", "';", "\";", "')", "\")", "'=", "'<", "'>", "' =",
 			"'+", "'-", "'*", "'^", "'|", "@@", "0x", "char(", "chr(", "concat", "# ")...,
@@ -61,7 +63,8 @@ func sqlHints() []needle {
 
 func scriptNeedles() []needle {
 	return append(
-		needlesOf(hintMarkup, match.Anywhere, "<", "\" on", "' on", "\"on", "'on", "\"\ton", "'\ton", "\"/on", "'/on", "\"\non", "'\non", "` on"),
+		needlesOf(hintMarkup, match.Anywhere, "<", "\" on", "' on", "\"on", "'on", "\"\ton", "'\ton", "\"/on", "'/on", "\"\non", "'\non", "` on",
+			"onfocus", "onload", "onerror", "onmouse", "onclick", "onkey", "onpointer", "ontoggle", "onanimation", "ontransition", "onblur"),
 		needlesOf(hintMarkup|hintCall, match.Anywhere, "script:", "alert(", "alert`", "confirm(", "confirm`", "prompt(", "prompt`", "eval(", "settimeout(", "fetch(", "import(", "print(", "document.cookie", "document.domain", "document.location", "document.write", "window.location", "window[", "string.fromcharcode", "atob(", "['constructor'", "location=", "top[", "self[", "globalthis[")...,
 	)
 }
@@ -71,7 +74,7 @@ func fileNeedles() []needle {
 		needlesOf(hintFile, match.Anywhere, "..", "etc/", "etc\\", "etc;", "proc/", "var/", "windows", "winnt", "win.ini", "boot.ini", "inf/", "inf\\", ".asa", "inetpub", "sysprep", "apache", "/.ssh", "run/secrets", "root/", "file:", "ftpd.conf", "/users/"),
 		append(needlesOf(signs(Traversal), match.Anywhere,
 			"\x02php://", "=php://", "php://filter/", "/php://", "\x02phar://", "\x02zip://", "\x02expect://", "expect://id", "\x02zlib://", "\x02compress.zlib://", "\x02glob://", "\x02data://text/plain;base64", "\x02data:text/plain,<?", "\x02data://text/plain,<?", "\x02jar:http",
-			"\x02file:///etc/", "\x02file:///proc/", "\x02file:///c:/", "\x02file:/etc/", "file:///etc/passwd", "\x02netdoc:/",
+			"\x02file:///etc/", "\x02file:///proc/", "\x02file:///c:/windows", "\x02file:///c:/boot", "\x02file:///c:/inetpub", "\x02file:/etc/", "file:///etc/passwd", "\x02netdoc:/",
 			"..%u2215", "..%c0%af", "..%%35c", "%2e%2e/", "%2e%2e%2f"),
 			needle{Text: "\x00", Flags: hintNull})...,
 	)
@@ -81,7 +84,7 @@ func fileNeedles() []needle {
 func codeNeedles() []needle {
 	return append(append(append(
 		needlesOf(hintCommand, match.Anywhere, ";", "|", "&", "`", "$(", "\n", "\r", "<(", "cmd", "exec", "command", "powershell"),
-		needlesOf(signs(Command), match.Anywhere, "${ifs}", "$ifs$", "$ifs/", "/dev/tcp/", "/bin/sh -", "/bin/bash -", "/bin/sh${", "cmd.exe /c", "cmd /c ", "cmd.exe?/c", "powershell -e", "powershell -nop", "powershell -w hidden", "powershell.exe -", "certutil -urlcache", "certutil.exe -urlcache",
+		needlesOf(signs(Command), match.Anywhere, "$ifs$", "$ifs/", "/dev/tcp/", "/bin/sh -", "/bin/bash -", "/bin/sh${", "cmd.exe /c", "cmd /c ", "cmd.exe?/c", "powershell -e", "powershell -nop", "powershell -w hidden", "powershell.exe -", "certutil -urlcache", "certutil.exe -urlcache",
 			"rm -rf /tmp", "cd /tmp;", "cd /tmp &&", "cd /tmp||", "cd /var/run", "base64 -d|", "base64 -d |", "|base64 -d", "/bin/busybox ")...),
 		needlesOf(signs(Code), match.Anywhere,
 			"eval(base64_decode", "assert($_", "eval($_", "system($_", "exec($_", "passthru($_", "function\x02call_user_func", "\\think\\", "allow_url_include=", "allow_url_include\x02", "auto_prepend_file=", "auto_prepend_file\x02", "disable_functions\x02", "-d allow_url", "-dallow_url",
@@ -109,6 +112,12 @@ func otherNeedles() []needle {
 			needlesOf(hintNoSQL, match.Anywhere, "[$", "$where", "$func", "{\"$", "{'$"),
 			needlesOf(signs(Internal), match.Anywhere, "//169.254.169.254", "//169.254.170.2", "//metadata.google.internal", "//100.100.100.200/", "//[fd00:ec2::254]", "gopher://", "\x02dict://", "\x02ldap://", "\x02tftp://", "=gopher:", "kubernetes.default.svc/")...)...,
 	)
+	// What stands for a space between a command and its argument.
+	for c := byte('!'); c < 0x7f; c++ {
+		if c < 'A' && c != '?' && c != '.' && c != ',' && c != ')' || 'a' <= c && c <= 'z' || c == '\\' {
+			all = append(all, needle{Text: "${ifs}" + string(rune(c)), Flags: signs(Command)})
+		}
+	}
 	for _, address := range list("ssrf") {
 		// Programs in development are sent back to addresses of their own machine.
 		own := strings.Contains(address, "127.0.0.1") || strings.Contains(address, "localhost") || strings.Contains(address, "0.0.0.0") || strings.Contains(address, "[::]") || strings.Contains(address, "[::1]") || strings.Contains(address, "127.127")

@@ -31,17 +31,15 @@ func New() *Scanner {
 
 // Path returns what a path holds.
 func (s *Scanner) Path(raw []byte) Finding {
-	if !hasAny(raw, &oddInPath) {
-		if sensitive.Find(s.lowered(raw)) == 0 && bytes.Index(raw, []byte("/..")) < 0 {
-			return 0
-		}
+	if !hasAny(raw, &oddInPath) && !startsSensitive(raw) && !bytes.Contains(raw, []byte("/..")) {
+		return 0
 	}
 	return s.read(raw, inPath)
 }
 
 // Query returns what a query, without its '?', holds.
 func (s *Scanner) Query(raw []byte) Finding {
-	if !hasAny(raw, &oddInQuery) {
+	if !hasAny(raw, &oddInQuery) && !(len(raw) < 16 && hasPrefix(raw, "cmd=")) {
 		return 0
 	}
 	return s.read(raw, inQuery)
@@ -50,7 +48,7 @@ func (s *Scanner) Query(raw []byte) Finding {
 // Header returns what a header holds that people do not write by hand: the referer,
 // X-Forwarded-For, cookies.
 func (s *Scanner) Header(raw []byte) Finding {
-	if !hasAny(raw, &oddInHeader) && bytes.Index(raw, []byte("..")) < 0 {
+	if !hasAny(raw, &oddInHeader) && !bytes.Contains(raw, []byte("..")) {
 		return 0
 	}
 	return s.read(raw, inHeader)
@@ -64,13 +62,6 @@ func (s *Scanner) UserAgent(raw []byte) Finding {
 		return 0
 	}
 	return s.read(raw, inAgent) & (SQL | Script | Command | Code | Lookup | Header)
-}
-
-// lowered returns a plain text in lower case.
-func (s *Scanner) lowered(raw []byte) []byte {
-	s.text = append(s.text[:0], raw[:min(len(raw), 2*maxWhole)]...)
-	lower(s.text)
-	return s.text
 }
 
 // read decodes a column and reads it.
@@ -107,41 +98,82 @@ func (s *Scanner) values(text []byte, signs signs) (found Finding) {
 			}
 			name, value = nil, param
 		}
-		if signs&hintNoSQL != 0 && (isCredential(name) || bytes.IndexByte(value, '$') >= 0) {
+		if signs&hintNoSQL != 0 {
 			found |= operators(name, value)
 		}
 		if signs&hintCommand != 0 && isShell(name, value) {
 			found |= Command
 		}
-		if len(value) < 2 || isPlainValue(value) {
-			continue
+		if m := makeup(value); m&^signLow != 0 || signs&hintSQLWords != 0 {
+			found |= s.value(value, signs, m)
 		}
-		found |= s.value(value, signs)
 	}
 	return found
 }
 
-// value reads one value.
-func (s *Scanner) value(value []byte, signs signs) (found Finding) {
-	if signs&hintSQL != 0 {
-		found |= s.sql(value, signs)
+// value reads one value closer: for each hint, if it holds the signs for it.
+func (s *Scanner) value(value []byte, signs signs, m sign) (found Finding) {
+	if signs&hintSQL != 0 && (m&signSQL != 0 || signs&hintSQLWords != 0) {
+		found |= s.sql(value)
 	}
-	if signs&hintMarkup != 0 && holdsMarkup(value, signs&hintCall != 0) {
+	if signs&hintMarkup != 0 && m&signMarkup != 0 && holdsMarkup(value, signs&hintCall != 0) {
 		found |= Script
 	}
-	if signs&hintCommand != 0 && holdsCommand(value) {
+	if signs&hintCommand != 0 && m&signCommand != 0 && holdsCommand(value) {
 		found |= Command
 	}
-	if signs&hintTemplate != 0 {
+	if signs&hintTemplate != 0 && m&signTemplate != 0 {
 		found |= expressions(value)
 	}
-	if signs&hintBreak != 0 && splitsHeader(value) {
+	if signs&hintBreak != 0 && m&signBreak != 0 && splitsHeader(value) {
 		found |= Header
 	}
-	if signs&hintCode != 0 && holdsCode(value) {
+	if signs&hintCode != 0 && m&signCode != 0 && holdsCode(value) {
 		found |= Code
 	}
 	return found
+}
+
+// sign is a set of what a value is made of.
+type sign uint8
+
+const (
+	signLow      sign = 1 << iota // what stands in names, numbers and sentences
+	signSQL                       // quotes, operators, brackets, comments
+	signMarkup                    // tags, quotes, calls
+	signCommand                   // what a shell has between commands
+	signTemplate                  // brackets of expressions
+	signBreak                     // line breaks
+	signCode                      // calls, objects
+)
+
+var signOf = func() (of [256]sign) {
+	for _, group := range []struct {
+		sign  sign
+		bytes string
+	}{
+		{signSQL, "'\"=<>()#,;*|&@`/-" + "\\"}, {signMarkup, "<'\"`(:[=."}, {signCommand, ";|&`$\n\r<>"}, {signTemplate, "{[@%"}, {signBreak, "\r\n"}, {signCode, "({?"},
+	} {
+		for i := range len(group.bytes) {
+			of[group.bytes[i]] |= group.sign
+		}
+	}
+	for c := range of {
+		if match.IsWord(byte(c)) || bytes.IndexByte([]byte(" -.,:"), byte(c)) >= 0 {
+			of[c] = signLow
+		}
+	}
+	of[','], of['-'] = signLow|signSQL, signLow
+	of[':'] = signLow | signMarkup
+	return of
+}()
+
+// makeup returns what a value is made of.
+func makeup(value []byte) (m sign) {
+	for _, c := range value {
+		m |= signOf[c]
+	}
+	return m
 }
 
 // isName reports whether what stands before the '=' is a parameter's name, and no
@@ -155,25 +187,17 @@ func isName(name []byte) bool {
 	return true
 }
 
-func isPlainValue(value []byte) bool {
-	for _, c := range value {
-		if !match.IsWord(c) && c != '-' && c != '.' && c != ',' && c != ':' {
-			return false
-		}
-	}
-	return true
-}
-
 // hasAny reports whether a text holds a byte of a set.
-func hasAny(text []byte, set *[256]bool) bool {
-	for len(text) >= 4 {
-		if set[text[0]] || set[text[1]] || set[text[2]] || set[text[3]] {
+func hasAny(text []byte, set *[256]uint8) bool {
+	for len(text) >= 8 {
+		t := text[:8]
+		if set[t[0]]|set[t[1]]|set[t[2]]|set[t[3]]|set[t[4]]|set[t[5]]|set[t[6]]|set[t[7]] != 0 {
 			return true
 		}
-		text = text[4:]
+		text = text[8:]
 	}
 	for _, c := range text {
-		if set[c] {
+		if set[c] != 0 {
 			return true
 		}
 	}
@@ -181,9 +205,11 @@ func hasAny(text []byte, set *[256]bool) bool {
 }
 
 // allBut returns the set of all bytes but letters, digits and some.
-func allBut(some string) (set [256]bool) {
+func allBut(some string) (set [256]uint8) {
 	for c := range set {
-		set[c] = !match.IsWord(byte(c)) && bytes.IndexByte([]byte(some), byte(c)) < 0
+		if !match.IsWord(byte(c)) && bytes.IndexByte([]byte(some), byte(c)) < 0 {
+			set[c] = 1
+		}
 	}
 	return set
 }
@@ -215,9 +241,9 @@ func isOddAgent(raw []byte) bool {
 	}
 }
 
-var oddInAgent = func() (set [256]bool) {
+var oddInAgent = func() (set [256]uint8) {
 	for _, c := range []byte("$*&`\"'<>{}|\\^") {
-		set[c] = true
+		set[c] = 1
 	}
 	return set
 }()

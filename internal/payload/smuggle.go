@@ -11,6 +11,10 @@ func splitsHeader(value []byte) bool {
 		}
 		i = skip(value, i, isBlank)
 		rest := value[i:]
+		if len(rest) < 6 || !opensHeader[rest[0]] {
+			i--
+			continue
+		}
 		for _, header := range [...]string{
 			"set-cookie:", "set-cookie2:", "location:", "content-type:", "content-length:", "content-disposition:", "transfer-encoding:", "x-xss-protection:", "refresh:", "content-security-policy:",
 			"access-control-allow-origin:", "x-forwarded-for:", "x-forwarded-host:", "host:", "http/1.", "http/2",
@@ -19,11 +23,13 @@ func splitsHeader(value []byte) bool {
 				return true
 			}
 		}
-		i--
-		// The loop looks at the byte behind the blanks next, so each is skipped once.
+		i-- // the blanks are behind us: the byte after them is next
 	}
 	return false
 }
+
+// opensHeader holds the first letters of the headers above.
+var opensHeader = [256]bool{'s': true, 'l': true, 'c': true, 't': true, 'x': true, 'r': true, 'a': true, 'h': true}
 
 // isCredential reports whether a parameter's name is one that credentials come under,
 // with an operator of a document store: password[$ne].

@@ -12,7 +12,7 @@ import (
 // leaves the value the site meant. A statement that stands alone leaves nothing.
 
 // sql returns SQL if a value holds an injection.
-func (s *Scanner) sql(value []byte, _ signs) Finding {
+func (s *Scanner) sql(value []byte) Finding {
 	before := len(s.tokens)
 	s.tokens = appendTokens(s.tokens, value)
 	tokens := s.tokens[before:]
@@ -451,7 +451,15 @@ func (r *sqlReader) cuts(i int) bool {
 	for end > 0 && (r.kindAt(end-1) == ')' || r.kindAt(end-1) == ';') {
 		end--
 	}
-	switch r.kindAt(end - 1) {
+	quote := r.kindAt(end - 1)
+	switch r.kindAt(end - 2) {
+	case '(', kindEqual, ',', '[', '{', ':':
+		quote = 0 // it opens what is quoted
+	}
+	if r.kindAt(i+1) == quote && i == 1 {
+		quote = 0 // "--"
+	}
+	switch quote {
 	case '\'':
 		if r.single%2 != 0 {
 			return r.single == 1 || r.text[r.tokens[end-1].to-1] == '\''

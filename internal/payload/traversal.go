@@ -54,7 +54,9 @@ func squash(dst, text []byte) ([]byte, way) {
 	for i := 0; i <= len(text); i++ {
 		c := byte(' ')
 		if i < len(text) {
-			c = text[i]
+			if c = text[i]; c == 0 {
+				continue // it is passed over by some, and has a finding of its own
+			}
 		}
 		if !endsSegment[c] {
 			dst = append(dst, c)
@@ -98,7 +100,7 @@ func isUp(part []byte) bool {
 		return false
 	}
 	rest := bytes.TrimLeft(part[2:], ".")
-	return len(rest) == 0 && len(part) != 3 && len(part) <= 6 || len(rest) > 0 && (rest[0] == ';' || rest[0] == 0) && len(part) <= 32
+	return len(rest) == 0 && len(part) != 3 && len(part) <= 6 || len(rest) > 0 && rest[0] == ';' && len(part) <= 32
 }
 
 // endsSegment holds the bytes that end a part of a file's name.
@@ -149,6 +151,20 @@ func reaches(text []byte, from, to int, kind nameKind, where place) bool {
 	return out && !inProse(text, start, to)
 }
 
+// startsSensitive reports whether a path, not decoded, may begin with the name of a
+// file of the system.
+func startsSensitive(path []byte) bool {
+	if len(path) < 9 {
+		return false
+	}
+	start := [4]byte{lowered[path[1]], lowered[path[2]], lowered[path[3]], lowered[path[4]]}
+	switch string(start[:]) {
+	case "etc/", "proc", "var/", "wind", "winn", "win.", "usr/", "root", "web-", "meta", "boot", "glob", "inet", "apac", "run/", "sysp", "pure", "c:/w", "c:/b", "//et", "/etc":
+		return true
+	}
+	return false
+}
+
 func endsName(c byte) bool { return c != '/' && endsSegment[c] }
 
 // inProse reports whether text[from:to] has words around it, as in a sentence.
@@ -180,7 +196,7 @@ func countWords(text []byte) (n int) {
 // isSentence reports whether a text is words, spaces and the marks of sentences.
 func isSentence(text []byte) bool {
 	for _, c := range text[:min(len(text), 128)] {
-		if !match.IsWord(c) && c < 0x80 && bytes.IndexByte([]byte(" .,:?!-'"), c) < 0 {
+		if !match.IsWord(c) && c < 0x80 && bytes.IndexByte([]byte(" .,:?!-'/"), c) < 0 {
 			return false
 		}
 	}
