@@ -106,9 +106,8 @@ func parseUsualIPv6(b []byte) (high, low uint64, ok bool) {
 	groups := [8]uint32{zeros, zeros, zeros, zeros, zeros, zeros, zeros, zeros}
 	start, at, gap := 0, uint(0), false
 	for ends != 0 {
-		below := ends - 1
-		end := bits.OnesCount64(below &^ ends)
-		ends &= below
+		end := lowestBit(ends)
+		ends &= ends - 1
 		n := uint(end - start)
 		start = end + 1
 		if n-1 > 3 || end < 4 || end > len(b) {

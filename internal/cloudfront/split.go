@@ -3,7 +3,6 @@ package cloudfront
 import (
 	"bytes"
 	"encoding/binary"
-	"math/bits"
 )
 
 // stops says where columns end: stops[i+1] is the offset of the tab behind column i,
@@ -79,7 +78,7 @@ func (s *stops) suspects(line []byte) (n int, tabs bool) {
 			if next >= uint(maxStops) {
 				return 0, false
 			}
-			suspect := base + bits.TrailingZeros64(m)
+			suspect := base + lowestBit(m)
 			other |= line[suspect] ^ '\t'
 			s[next] = int32(suspect)
 			next++

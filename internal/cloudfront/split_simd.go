@@ -2,10 +2,7 @@
 
 package cloudfront
 
-import (
-	"math/bits"
-	"simd/archsimd"
-)
+import "simd/archsimd"
 
 var hasAVX2 = archsimd.X86.AVX2()
 
@@ -40,10 +37,9 @@ func (s *stops) vectorBlocks(line []byte) (n int, nul, ok bool) {
 			if next >= uint(maxStops) {
 				return 0, false, false
 			}
-			below := m - 1
-			s[next] = int32(base + bits.OnesCount64(below&^m)) // the lowest bit; cheaper than BSF
+			s[next] = int32(base + lowestBit(m))
 			next++
-			m &= below
+			m &= m - 1
 		}
 	}
 	nul = least.Equal(archsimd.Uint8x32{}).ToBits() != 0

@@ -1,0 +1,8 @@
+//go:build !amd64
+
+package cloudfront
+
+import "math/bits"
+
+// lowestBit returns the place of the lowest bit of m.
+func lowestBit(m uint64) int { return bits.TrailingZeros64(m) }
