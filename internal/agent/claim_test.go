@@ -104,8 +104,8 @@ func TestParse(t *testing.T) {
 	} {
 		got := parse(c.agent)
 		if got.Kind != c.kind || got.Product != c.product || got.Version != c.version || got.Crawler.String() != c.crawler {
-			t.Errorf("%q:\n got %s, product %d version %d, %q\nwant %s, product %d version %d, %q", c.agent,
-				kindName(got.Kind), got.Product, got.Version, got.Crawler, kindName(c.kind), c.product, c.version, c.crawler)
+			t.Errorf("%q:\n got %s, product %v, version %d, %q\nwant %s, product %v, version %d, %q", c.agent,
+				got.Kind, got.Product, got.Version, got.Crawler, c.kind, c.product, c.version, c.crawler)
 		}
 	}
 }
@@ -178,10 +178,10 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%v, then %v", c, again)
 		}
 		if (c.Kind&Known != 0) != (c.Crawler != 0) || c.Kind&Known != 0 && c.Kind&Bot == 0 {
-			t.Errorf("%s with crawler %q", kindName(c.Kind), c.Crawler)
+			t.Errorf("%s with crawler %q", c.Kind, c.Crawler)
 		}
 		if c.Kind&Browser != 0 && c.Kind&(notBrowser|Empty) != 0 || (c.Product != 0) != (c.Kind&Browser != 0) {
-			t.Errorf("%s, product %d", kindName(c.Kind), c.Product)
+			t.Errorf("%s, product %v", c.Kind, c.Product)
 		}
 	})
 }

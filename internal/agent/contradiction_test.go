@@ -52,11 +52,11 @@ func TestBrowsersDoNotContradict(t *testing.T) {
 		"names are not all logged": {"cs-header-names": "host user-agent accept x-" + long(790)},
 	} {
 		if found := contradicts(t, q); found != 0 {
-			t.Errorf("%s: %b", name, found)
+			t.Errorf("%s: %v", name, found)
 		}
 	}
 	if found := contradicts(t, request{"cs-header-names": "host user-agent", "cs-accept": "", "cs-accept-encoding": ""}, "cs-header-names"); found != 0 {
-		t.Errorf("names that are not logged: %b", found)
+		t.Errorf("names that are not logged: %v", found)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestBorrowedAgents(t *testing.T) {
 		"no TLS, curl":    {request{"cs-protocol": "http", "ssl-protocol": "", "cs-protocol-version": "HTTP/1.1", "cs-accept": "*/*", "cs-accept-encoding": "", "cs-header-names": "Host User-Agent Accept"}, NoNegotiation | LibraryOrder},
 	} {
 		if found := contradicts(t, c.q); found != c.want {
-			t.Errorf("%s: %08b, want %08b", name, found, c.want)
+			t.Errorf("%s: %v, want %v", name, found, c.want)
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"fmt"
 	"hash/maphash"
 	"maps"
 	"net/netip"
@@ -38,7 +37,7 @@ func TestLabelled(t *testing.T) {
 		c.clients[r.Addr] = true
 		c.records++
 		c.prints[rd.Fingerprint(client, r)] = true
-		c.kinds[kindName(client.Claim.Kind)]++
+		c.kinds[client.Claim.Kind.String()]++
 		found := client.Contradicts(r)
 		if found != 0 {
 			c.contra[r.Addr] = true
@@ -51,7 +50,7 @@ func TestLabelled(t *testing.T) {
 		}
 		if who.Label == "benign" {
 			if found != 0 || client.Claim.Kind&(Tool|Broken|Outdated) != 0 || v == Impostor {
-				t.Errorf("%s %s %s: contradiction %b, kind %s, verdict %v\n%s\n%s", r.Addr, who.Class, who.Trap, found, kindName(client.Claim.Kind), v,
+				t.Errorf("%s %s %s: contradiction %v, kind %v, verdict %v\n%s\n%s", r.Addr, who.Class, who.Trap, found, client.Claim.Kind, v,
 					r.Raw(cloudfront.FieldCSUserAgent), r.Raw(cloudfront.FieldCSHeaderNames))
 			}
 			if strings.HasPrefix(who.Trap, "verified_") && v != Genuine {
@@ -73,14 +72,4 @@ func TestLabelled(t *testing.T) {
 			t.Errorf("%s: less than nine tenths of the records are told from browsers", class)
 		}
 	}
-}
-
-func kindName(k Kind) string {
-	var list []string
-	for i, name := range []string{"tool", "library", "browser", "webview", "app", "headless", "bot", "known", "empty", "broken", "outdated"} {
-		if k&(1<<i) != 0 {
-			list = append(list, name)
-		}
-	}
-	return fmt.Sprint(strings.Join(list, "+"))
 }

@@ -88,7 +88,7 @@ func TestSigns(t *testing.T) {
 		"cut, but a sign":   {read(request{"cs-header-names": "host cookie x-" + long(800)}), SignCookie | SignsKnown},
 	} {
 		if c.got != c.want {
-			t.Errorf("%s: %b, want %b", name, c.got, c.want)
+			t.Errorf("%s: %v, want %v", name, c.got, c.want)
 		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
+var _ Doer = http.DefaultClient
+
 // web answers by URL; what it does not know answers 404.
 type web struct {
 	mu    sync.Mutex
@@ -39,6 +41,13 @@ func (w *web) Do(req *http.Request) (*http.Response, error) {
 		res.StatusCode, res.Status = 404, "404 Not Found"
 	}
 	return res, nil
+}
+
+// times tells how often it was asked.
+func (w *web) times() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.asked
 }
 
 // everywhere answers for all publishers, with n ranges of IPv4 and of IPv6 each.
@@ -146,8 +155,8 @@ func TestRunRefreshes(t *testing.T) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
-			if w.asked != want*round {
-				t.Errorf("asked %d times, want %d", w.asked, want*round)
+			if w.times() != want*round {
+				t.Errorf("asked %d times, want %d", w.times(), want*round)
 			}
 		}
 		rounds(1, 10*time.Minute)
@@ -158,14 +167,14 @@ func TestRunRefreshes(t *testing.T) {
 		w.mu.Unlock()
 		time.Sleep(24 * time.Hour)
 		synctest.Wait()
-		failed := w.asked
+		failed := w.times()
 		if failed < 3*round {
 			t.Errorf("asked %d times", failed)
 		}
 		time.Sleep(refreshAgain)
 		synctest.Wait()
-		if w.asked <= failed || w.asked > failed+2*round {
-			t.Errorf("asked %d times in an hour after a failure", w.asked-failed)
+		if w.times() <= failed || w.times() > failed+2*round {
+			t.Errorf("asked %d times in an hour after a failure", w.times()-failed)
 		}
 		cancel()
 		<-done
