@@ -59,8 +59,8 @@ func readActive(name string, take func(ban.Decision) error) error {
 	return nil
 }
 
-// endOfSeconds is the end of the year 9999, the last that a log can tell.
-const endOfSeconds = 253_402_300_800
+// endOfTime is the end of the year 9999, in seconds since 1970.
+const endOfTime = 253_402_300_800
 
 func parseActive(line []byte) (d ban.Decision, err error) {
 	var l activeLine
@@ -95,10 +95,11 @@ func parseActive(line []byte) (d ban.Decision, err error) {
 }
 
 func eventTime(seconds float64) (time.Time, error) {
-	if seconds <= 0 || seconds >= endOfSeconds {
+	ms := math.Round(seconds * 1000)
+	if ms < 1 || ms >= endOfTime*1000 {
 		return time.Time{}, fmt.Errorf("got %.15g, want seconds since 1970", seconds)
 	}
-	return time.UnixMilli(int64(math.Round(seconds * 1000))), nil
+	return time.UnixMilli(int64(ms)).UTC(), nil
 }
 
 // explainJSON says what is wrong with a line in words of its fields.
