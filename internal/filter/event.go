@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"weir/internal/cloudfront"
 )
@@ -178,7 +179,7 @@ func (e *event) httpLogs() {
 		return
 	}
 	p["file_dir"], p["file_frag"], p["file_ext"] = m[1], m[3], m[4]
-	e.Meta["http_args_len"] = strconv.Itoa(len(p["http_args"]))
+	e.Meta["http_args_len"] = strconv.Itoa(utf8.RuneCountInString(p["http_args"])) // expr counts characters
 	if name := m[3] + m[4]; name != "" {
 		p["file_name"] = name
 	}

@@ -34,6 +34,8 @@ const (
 	fieldCountry
 
 	numFields
+
+	lastOfTarget = fieldStatic
 )
 
 var fieldNames = map[fieldID][]string{

@@ -37,10 +37,15 @@ type Options struct {
 
 // A Set holds compiled filters and values. It is immutable: goroutines share it.
 type Set struct {
-	opt     Options
-	filters []*expression
-	values  []*value
-	seed    maphash.Seed
+	opt      Options
+	filters  []*expression
+	formulas []*formula
+	values   []*value
+	seed     maphash.Seed
+
+	target  *index
+	columns map[fieldID]*index
+	words   int // of a record's bits
 }
 
 // Compile compiles filters, which are boolean, and values, which are strings: what
@@ -67,7 +72,13 @@ func Compile(filters, values []Source, opt Options) (*Set, error) {
 			errs = append(errs, err)
 			continue
 		}
+		n, why, err := x.compile(opt.Facts)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		s.filters = append(s.filters, x)
+		s.formulas = append(s.formulas, &formula{root: n, why: why})
 	}
 	for _, src := range values {
 		v, err := compileValue(src, opt)
@@ -80,5 +91,55 @@ func Compile(filters, values []Source, opt Options) (*Set, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	s.assign()
 	return s, nil
+}
+
+// assign gives every atom a bit, first the facts, then those of path and query, then of
+// each other column; every group begins a word.
+func (s *Set) assign() {
+	groups := map[fieldID]map[string]*atom{}
+	var list [numFields][]*atom
+	for _, f := range s.formulas {
+		f.root.atoms(func(a **atom) {
+			if (*a).fact >= 0 {
+				(*a).bit = (*a).fact
+				return
+			}
+			group := (*a).field
+			if group <= lastOfTarget {
+				group = fieldPath
+			}
+			if groups[group] == nil {
+				groups[group] = map[string]*atom{}
+			}
+			key := (*a).key()
+			if groups[group][key] == nil {
+				groups[group][key] = *a
+				list[group] = append(list[group], *a)
+			}
+			*a = groups[group][key]
+		})
+	}
+	s.words = (len(s.opt.Facts) + 63) / 64
+	s.columns = map[fieldID]*index{}
+	for group, atoms := range list {
+		if len(atoms) == 0 {
+			continue
+		}
+		base := s.words * 64
+		for i, a := range atoms {
+			a.bit = base + i
+		}
+		ix := newIndex(atoms, base)
+		s.words += ix.atoms
+		if fieldID(group) == fieldPath {
+			s.target = ix
+		} else {
+			s.columns[fieldID(group)] = ix
+		}
+	}
+	for _, f := range s.formulas {
+		f.finish(s.words)
+	}
 }

@@ -89,8 +89,19 @@ func hubSources(t testing.TB) (filters, values []Source) {
 
 func TestHubCompiles(t *testing.T) {
 	filters, values := hubSources(t)
-	if _, err := Compile(filters, values, Options{}); err != nil {
+	s, err := Compile(filters, values, Options{})
+	if err != nil {
 		t.Fatal(err)
+	}
+	for i, f := range s.formulas {
+		if f.partial {
+			t.Errorf("%s is interpreted: %s", filters[i].Name, f.why)
+		}
+	}
+	for i, v := range s.values {
+		if v.plain != nil {
+			t.Errorf("%s: the value %s is interpreted", values[i].Name, values[i].Text)
+		}
 	}
 	t.Logf("%d filters, %d values", len(filters), len(values))
 }

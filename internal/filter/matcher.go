@@ -1,9 +1,20 @@
 package filter
 
 import (
+	"hash/maphash"
+	"math/bits"
+
 	"github.com/expr-lang/expr/vm"
 
 	"weir/internal/cloudfront"
+)
+
+// How many texts a Matcher remembers, and how many combinations of atoms. Powers of 2.
+const (
+	rememberedPaths  = 1 << 13
+	rememberedTexts  = 1 << 12 // queries, user agents, referers
+	rememberedShort  = 1 << 8  // of columns that have few values
+	rememberedCombos = 1 << 11
 )
 
 // A Matcher tells which filters of its Set hold of a record. It belongs to one
@@ -14,8 +25,20 @@ type Matcher struct {
 	Outside func(i int) uint64
 
 	set     *Set
+	target  *target
+	stems   cache
+	queries cache
+	wholes  cache
+	columns []*columnMatcher
+
+	bits  []uint64 // of the record: a combination of atoms
+	url   []uint64 // of path and query
+	known []uint64 // combinations, and which filters hold for each
+	sets  int      // how many words hold a set of filters
+
 	machine vm.VM
 	record  *cloudfront.Record
+	odd     bool // the record's path and query are not split where they seem to be
 	facts   *Facts
 	env     *env // of the record; nil until it is needed
 	runs    uint64
@@ -23,19 +46,171 @@ type Matcher struct {
 }
 
 // NewMatcher returns a Matcher for one goroutine.
-func (s *Set) NewMatcher() *Matcher { return &Matcher{set: s} }
+func (s *Set) NewMatcher() *Matcher {
+	m := &Matcher{set: s, bits: make([]uint64, s.words), sets: (len(s.filters) + 63) / 64}
+	m.known = make([]uint64, rememberedCombos*m.stride())
+	if s.target != nil {
+		words := s.target.words
+		m.target = newTarget(s.target)
+		m.url = make([]uint64, words)
+		m.stems, m.queries, m.wholes = newCache(rememberedPaths, words), newCache(rememberedTexts, words), newCache(rememberedTexts, words)
+	}
+	for f := range numFields {
+		ix := s.columns[f]
+		if ix == nil {
+			continue
+		}
+		size := rememberedShort
+		if f == fieldAgent || f == fieldReferer {
+			size = rememberedTexts
+		}
+		m.columns = append(m.columns, newColumnMatcher(f, ix, size))
+	}
+	return m
+}
+
+func (m *Matcher) stride() int { return 1 + m.set.words + 2*m.sets }
 
 // Match appends the indexes of the filters that hold of the record, ascending. The
 // record and the facts must stay as they are until Value has been called for all that
-// is wanted.
+// is wanted. Nothing is allocated for columns that were seen before, unless a filter
+// has to be interpreted.
 func (m *Matcher) Match(r *cloudfront.Record, facts *Facts, dst []uint16) []uint16 {
 	m.record, m.facts, m.env = r, facts, nil
-	for i := range m.set.filters {
-		if m.interpret(i) {
-			dst = append(dst, uint16(i))
+	m.combine(r, facts)
+	hold, ask := m.look()
+	for i := range hold {
+		yes := hold[i]
+		for rest := ask[i]; rest != 0; rest &= rest - 1 {
+			bit := bits.TrailingZeros64(rest)
+			if m.interpret(i<<6 + bit) {
+				yes |= 1 << bit
+			}
+		}
+		for ; yes != 0; yes &= yes - 1 {
+			dst = append(dst, uint16(i<<6+bits.TrailingZeros64(yes)))
 		}
 	}
 	return dst
+}
+
+// combine sets the bits of a record.
+func (m *Matcher) combine(r *cloudfront.Record, facts *Facts) {
+	n := (len(m.set.opt.Facts) + 63) / 64
+	copy(m.bits, facts[:n])
+	if m.target != nil {
+		copy(m.bits[m.set.target.base>>6:], m.pathAndQuery(r)[:m.set.target.atoms])
+	}
+	for _, c := range m.columns {
+		copy(m.bits[c.ix.base>>6:], c.bits(r, m.set.seed)[:c.ix.atoms])
+	}
+}
+
+// behindPath makes the key of a path with a query another than without.
+const behindPath = 0x9e3779b97f4a7c15
+
+// pathAndQuery returns the bits of path and query.
+func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
+	u, seed := m.target, m.set.seed
+	stem, query := r.Path(), r.Query()
+	key := maphash.Bytes(seed, stem)
+	m.odd = false
+	if len(query) == 0 {
+		flags, words, hit := m.stems.slot(key)
+		if !hit {
+			u.text = wire(u.text[:0], stem)
+			*flags = flagsOf(u.text, true)
+			u.all(u.text, words)
+		}
+		m.odd = *flags&isOdd != 0
+		return words
+	}
+	key += behindPath
+	flags, ofStem, hit := m.stems.slot(key)
+	if !hit {
+		u.text = wire(u.text[:0], stem)
+		if *flags = flagsOf(u.text, true); *flags&isOdd == 0 {
+			u.stem(u.text, ofStem)
+		}
+	}
+	queryKey := maphash.Bytes(seed, query)
+	queryFlags, ofQuery, hit := m.queries.slot(queryKey)
+	if !hit {
+		u.text = wire(u.text[:0], query)
+		if *queryFlags = flagsOf(u.text, false); *queryFlags&isOdd == 0 {
+			u.query(u.text, ofQuery)
+		}
+	}
+	all := *flags | *queryFlags
+	if all&isOdd != 0 {
+		m.odd = true
+		_, words, hit := m.wholes.slot(key ^ bits.RotateLeft64(queryKey, 32))
+		if !hit {
+			u.text = append(wire(u.text[:0], stem), '?')
+			u.text = wire(u.text, query)
+			u.all(u.text, words)
+		}
+		return words
+	}
+	more := u.joined || all&isEscaped != 0 && u.undoesPath()
+	for i := range m.url {
+		m.url[i] = ofStem[i] | ofQuery[i]
+		more = more || m.url[i]&u.maybe[i] != 0
+	}
+	for _, p := range u.ix.pairs {
+		if (p.tail < 0 || hasBit(m.url, p.tail)) && (p.head < 0 || hasBit(m.url, p.head)) {
+			setBit(m.url, p.bit)
+		}
+	}
+	if !more {
+		return m.url
+	}
+	_, words, hit := m.wholes.slot(key ^ bits.RotateLeft64(queryKey, 32))
+	if !hit {
+		u.text = append(wire(u.text[:0], stem), '?')
+		u.text = wire(u.text, query)
+		copy(words, m.url)
+		u.whole(u.text, all&isEscaped != 0, words)
+	}
+	return words
+}
+
+// look returns which filters hold for the combination in m.bits, and which only expr
+// can tell of.
+func (m *Matcher) look() (hold, ask []uint64) {
+	h := uint64(behindPath)
+	for _, w := range m.bits {
+		h = (h ^ w) * 0xbf58476d1ce4e5b9
+		h ^= h >> 29
+	}
+	n := m.set.words
+	slot := m.known[int(h&(rememberedCombos-1))*m.stride():][:m.stride()]
+	hold, ask = slot[1+n:][:m.sets], slot[1+n+m.sets:]
+	if slot[0] != 0 && equal(slot[1:][:n], m.bits) {
+		return hold, ask
+	}
+	slot[0] = 1
+	copy(slot[1:], m.bits)
+	clear(hold)
+	clear(ask)
+	for i, f := range m.set.formulas {
+		yes, unsure := f.holds(m.bits)
+		if yes {
+			setBit(hold, i)
+		} else if unsure {
+			setBit(ask, i)
+		}
+	}
+	return hold, ask
+}
+
+func equal(a, b []uint64) bool {
+	for i, w := range b {
+		if a[i] != w {
+			return false
+		}
+	}
+	return true
 }
 
 // interpret asks the virtual machine.
@@ -55,49 +230,8 @@ func (m *Matcher) plain() *env {
 	return m.env
 }
 
-// Value returns the fingerprint of value i of the record that was matched last,
-// without the part that is the client's address: 0 when it is empty. Fingerprints are
-// seeded in each Set, so that nobody can choose values that collide.
-func (m *Matcher) Value(i int) uint64 {
-	v := m.set.values[i]
-	if v.plain != nil {
-		text, err := v.plain.plainValue(&m.machine, m.plain())
-		if err != nil {
-			m.faults++
-		}
-		return m.set.fingerprint(text)
-	}
-	var sum uint64
-	for _, p := range v.parts {
-		sum = mix(sum, m.part(p))
-	}
-	return sum
-}
-
-func (m *Matcher) part(p part) uint64 {
-	if p.outside >= 0 {
-		if m.Outside == nil {
-			return 0
-		}
-		return m.Outside(p.outside)
-	}
-	return m.set.fingerprint(m.plain().Evt.field(p.field))
-}
-
-// mix adds a fingerprint to others. It is 0 only if all are.
-func mix(sum, next uint64) uint64 {
-	if sum == 0 {
-		return next
-	}
-	if next == 0 {
-		next = 0x9e3779b97f4a7c15
-	}
-	sum = (sum ^ next>>29) * 0xbf58476d1ce4e5b9
-	return max(1, sum^next^sum>>32)
-}
-
 // Counts returns how often the virtual machine ran since the last call, and how many
-// of the runs failed.
+// of the runs failed. A filter that fails does not hold.
 func (m *Matcher) Counts() (runs, faults uint64) {
 	runs, faults = m.runs, m.faults
 	m.runs, m.faults = 0, 0

@@ -130,3 +130,45 @@ func (s *Set) fingerprint(text string) uint64 {
 	}
 	return max(1, maphash.String(s.seed, text))
 }
+
+// Value returns the fingerprint of value i of the record that was matched last,
+// without the part that is the client's address: 0 when it is empty. Fingerprints are
+// seeded in each Set, so that nobody can choose values that collide.
+func (m *Matcher) Value(i int) uint64 {
+	v := m.set.values[i]
+	if v.plain != nil {
+		m.runs++
+		text, err := v.plain.plainValue(&m.machine, m.plain())
+		if err != nil {
+			m.faults++
+		}
+		return m.set.fingerprint(text)
+	}
+	var sum uint64
+	for _, p := range v.parts {
+		sum = mix(sum, m.part(p))
+	}
+	return sum
+}
+
+func (m *Matcher) part(p part) uint64 {
+	if p.outside >= 0 {
+		if m.Outside == nil {
+			return 0
+		}
+		return m.Outside(p.outside)
+	}
+	return m.set.fingerprint(m.plain().Evt.field(p.field))
+}
+
+// mix adds a fingerprint to others. It is 0 only if all are.
+func mix(sum, next uint64) uint64 {
+	if sum == 0 {
+		return next
+	}
+	if next == 0 {
+		next = 0x9e3779b97f4a7c15
+	}
+	sum = (sum ^ next>>29) * 0xbf58476d1ce4e5b9
+	return max(1, sum^next^sum>>32)
+}

@@ -1,0 +1,134 @@
+package filter
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"weir/internal/cloudfront"
+)
+
+func hubSet(tb testing.TB) *Set {
+	filters, values := hubSources(tb)
+	s, err := Compile(filters, values, Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// typical are records as a shop's visitors make them.
+func typical(tb testing.TB, n int) []*cloudfront.Record {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var list []*cloudfront.Record
+	for range n {
+		h := hit{
+			stem:   fmt.Sprintf("/shop/category-%d/product-%d.html", rnd.IntN(20), rnd.IntN(200)),
+			agent:  fmt.Sprintf("Mozilla/5.0%%20(Windows%%20NT%%2010.0;%%20Win64;%%20x64)%%20AppleWebKit/537.36%%20(KHTML,%%20like%%20Gecko)%%20Chrome/%d.0.0.0%%20Safari/537.36", 60+rnd.IntN(60)),
+			method: "GET", host: "www.example.com",
+		}
+		switch rnd.IntN(10) {
+		case 0, 1, 2:
+			h.stem = fmt.Sprintf("/assets/js/chunk-%d.min.js", rnd.IntN(300))
+		case 3:
+			h.query = fmt.Sprintf("page=%d&sort=price", rnd.IntN(50))
+		case 4:
+			h.query, h.method = fmt.Sprintf("q=blue%%2520shoes&id=%d", rnd.IntN(400)), "POST"
+		case 5:
+			h.status = "404"
+		}
+		if rnd.IntN(2) == 0 {
+			h.referer = fmt.Sprintf("https://www.example.com/shop/category-%d/", rnd.IntN(20))
+		}
+		list = append(list, h.record(tb.(fataler)))
+	}
+	return list
+}
+
+func BenchmarkHubTypical(b *testing.B) {
+	s := hubSet(b)
+	m := s.NewMatcher()
+	records := typical(b, 4096)
+	var dst []uint16
+	var facts Facts
+	for _, r := range records {
+		dst = m.Match(r, &facts, dst[:0])
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		dst = m.Match(records[i&4095], &facts, dst[:0])
+		i++
+	}
+}
+
+func hostile(tb testing.TB, kind string, n int) []*cloudfront.Record {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var list []*cloudfront.Record
+	for i := range n {
+		var b strings.Builder
+		for b.Len() < 8000 {
+			switch kind {
+			case "random":
+				b.WriteByte("abcdefghijklmnopqrstuvwxyz/-.&=0123456789"[rnd.IntN(41)])
+			case "escapes":
+				fmt.Fprintf(&b, "%%25%02x", rnd.IntN(256))
+			case "needles":
+				b.WriteString([]string{"/wp-", "%2524%257B", "/admin", "../", "<a", "/sap/bc/"}[rnd.IntN(6)])
+			case "wide":
+				b.WriteString("%C3%A9x")
+			}
+		}
+		h := hit{stem: "/x" + fmt.Sprint(i), query: b.String(), agent: "a", method: "GET", status: "404"}
+		if i%2 == 0 {
+			h.stem, h.query = "/"+b.String(), ""
+		}
+		list = append(list, h.record(tb.(fataler)))
+	}
+	return list
+}
+
+func BenchmarkHubHostile(b *testing.B) {
+	s := hubSet(b)
+	for _, kind := range []string{"random", "escapes", "needles", "wide"} {
+		b.Run(kind, func(b *testing.B) {
+			m := s.NewMatcher()
+			records := hostile(b, kind, 64)
+			var dst []uint16
+			var facts Facts
+			i := 0
+			for b.Loop() {
+				if i&63 == 0 { // nothing is remembered
+					clear(m.stems.slots)
+					clear(m.queries.slots)
+					clear(m.wholes.slots)
+				}
+				dst = m.Match(records[i&63], &facts, dst[:0])
+				i++
+			}
+		})
+	}
+}
+
+// BenchmarkHubMisses is of records of the usual length of which nothing was seen before.
+func BenchmarkHubMisses(b *testing.B) {
+	s := hubSet(b)
+	m := s.NewMatcher()
+	records := typical(b, 4096)
+	var dst []uint16
+	var facts Facts
+	i := 0
+	for b.Loop() {
+		if i&1023 == 0 {
+			clear(m.stems.slots)
+			clear(m.queries.slots)
+			clear(m.wholes.slots)
+			for _, c := range m.columns {
+				clear(c.cache.slots)
+			}
+		}
+		dst = m.Match(records[i&4095], &facts, dst[:0])
+		i++
+	}
+}

@@ -1,0 +1,110 @@
+package filter
+
+import (
+	"bytes"
+	"hash/maphash"
+
+	"weir/internal/cloudfront"
+)
+
+// columnOf says which column a field is, when it is one.
+var columnOf = [numFields]cloudfront.Field{
+	fieldAgent: cloudfront.FieldCSUserAgent, fieldReferer: cloudfront.FieldCSReferer, fieldStatus: cloudfront.FieldSCStatus,
+	fieldMethod: cloudfront.FieldCSMethod, fieldVersion: cloudfront.FieldCSProtocolVersion, fieldHost: cloudfront.FieldCSHost,
+	fieldAddress: cloudfront.FieldCIP, fieldASN: cloudfront.FieldASN, fieldCountry: cloudfront.FieldCCountry,
+}
+
+var dash = []byte{'-'}
+
+// column returns the column of a field as the parser has it: "-" when it has no value,
+// nothing when it is not logged.
+func column(r *cloudfront.Record, f fieldID) []byte {
+	raw := r.Raw(columnOf[f])
+	if raw == nil && f != fieldASN && f != fieldCountry && r.Has(columnOf[f]) {
+		return dash
+	}
+	return raw
+}
+
+// fieldText turns a column into the field, in buf if it has to.
+func fieldText(raw, buf []byte, f fieldID) []byte {
+	switch f {
+	case fieldAgent, fieldReferer:
+		return wire(buf, raw)
+	case fieldVersion:
+		version, ok := bytes.CutPrefix(raw, []byte("HTTP/"))
+		if !ok {
+			return nil
+		}
+		return version
+	}
+	return raw
+}
+
+// A cache keeps what was found out about a text under its hash, which stands for the
+// text: it is seeded, so that nobody can make two of the same.
+type cache struct {
+	slots  []uint64 // for each: the key, flags, words
+	stride int
+	mask   uint64
+}
+
+func newCache(size, words int) cache {
+	return cache{slots: make([]uint64, size*(words+2)), stride: words + 2, mask: uint64(size - 1)}
+}
+
+// slot returns the slot of a key and whether it holds what is known of it. If not, it is
+// empty, and the caller's to fill.
+func (c *cache) slot(key uint64) (flags *uint64, words []uint64, hit bool) {
+	s := c.slots[int(key&c.mask)*c.stride:][:c.stride]
+	if s[0] == key && s[1] != 0 {
+		return &s[1], s[2:], true
+	}
+	clear(s)
+	s[0], s[1] = key, isKnown
+	return &s[1], s[2:], false
+}
+
+// A columnMatcher evaluates the atoms of one column.
+type columnMatcher struct {
+	field  fieldID
+	ix     *index
+	cache  cache
+	plain  []span
+	target target // for views that undo escapes
+	text   []byte
+}
+
+func newColumnMatcher(f fieldID, ix *index, size int) *columnMatcher {
+	m := &columnMatcher{field: f, ix: ix, cache: newCache(size, ix.words)}
+	m.target = *newTarget(ix)
+	return m
+}
+
+// bits returns the bits of a record's column.
+func (m *columnMatcher) bits(r *cloudfront.Record, seed maphash.Seed) []uint64 {
+	raw := column(r, m.field)
+	_, words, hit := m.cache.slot(maphash.Bytes(seed, raw))
+	if !hit {
+		m.text = fieldText(raw, m.text[:0], m.field)
+		m.evaluate(m.text, words)
+	}
+	return words
+}
+
+func (m *columnMatcher) evaluate(text []byte, bits []uint64) {
+	t := &m.target
+	escaped := flagsOf(text, false)&isEscaped != 0
+	t.place(escaped, func(*view) span { return spanOf(0, len(text)) })
+	t.look(text, bits)
+	if escaped {
+		for _, i := range t.undone {
+			t.undoView(i, text, spanOf(0, len(text)), bits)
+		}
+	}
+	for _, a := range m.ix.tests {
+		if a.holds(view2string(text)) {
+			setBit(bits, a.bit-m.ix.base)
+		}
+	}
+}

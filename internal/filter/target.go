@@ -1,0 +1,354 @@
+package filter
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+	"unsafe"
+)
+
+// A target evaluates the atoms of path and query. It belongs to one goroutine.
+//
+// Path and query are looked at one by one where that makes no difference, so that each
+// is remembered by itself: the atoms of both together are those of either, and pairs.
+// Where the split is not plain to see, they are looked at as one text.
+type target struct {
+	ix      *index
+	plain   []int // views without escapes to undo
+	undone  []int // views with some
+	joined  bool  // atoms of the whole path may need path and query together, whatever is in them
+	maybe   []uint64
+	static  [2][]uint64 // bits of the tests of static_ressource: of "false" and "true"
+	spans   []span
+	scratch scratch
+	text    []byte
+	tmp     []byte
+}
+
+// What is known of one part beside its bits.
+const (
+	isKnown   = 1 << iota // so that no key of a cache is 0
+	isOdd                 // the split into path and query is not where it seems to be
+	isEscaped             // it holds escapes, once the log's are undone
+)
+
+func newTarget(ix *index) *target {
+	u := &target{ix: ix, spans: make([]span, len(ix.views)), maybe: make([]uint64, ix.words)}
+	for i, v := range ix.views {
+		if v.unescape == "" {
+			u.plain = append(u.plain, i)
+		} else {
+			u.undone = append(u.undone, i)
+		}
+	}
+	for _, p := range ix.patterns {
+		if ix.views[p.view].field == fieldPath {
+			if p.maybe < 0 {
+				u.joined = true
+			} else {
+				setBit(u.maybe, p.maybe)
+			}
+		}
+	}
+	for _, a := range ix.tests {
+		u.joined = u.joined || a.field == fieldPath
+	}
+	return u
+}
+
+// undoesPath tells whether any atom undoes escapes of the whole path.
+func (u *target) undoesPath() bool {
+	for _, i := range u.undone {
+		if u.ix.views[i].field == fieldPath {
+			return true
+		}
+	}
+	return false
+}
+
+// A layout is where the fields lie in a text.
+type layout struct {
+	path, request, dir, name, frag, ext, args span
+	hasDir                                    bool
+}
+
+// lay splits a path with its query as http-logs does.
+func lay(text []byte) layout {
+	n := len(text)
+	l := layout{path: spanOf(0, n), request: spanOf(0, n), args: spanOf(n, n)} // the others are empty
+	lines := bytes.IndexByte(text, '\n') >= 0
+	if at := bytes.LastIndexByte(text, '?'); at >= 0 && !lines {
+		l.request, l.args = spanOf(0, at), spanOf(at+1, n)
+	}
+	request := text[:l.request.to]
+	if lines {
+		l.file(splitFile.FindSubmatchIndex(request))
+		return l
+	}
+	slash := bytes.LastIndexByte(request, '/') + 1
+	if slash == 0 {
+		return l
+	}
+	end := len(request)
+	l.hasDir, l.dir, l.name = true, spanOf(0, slash), spanOf(slash, end)
+	dot := bytes.LastIndexByte(request[slash:], '.')
+	if dot <= 0 {
+		dot = end - slash
+	}
+	l.frag, l.ext = spanOf(slash, slash+dot), spanOf(slash+dot, end)
+	return l
+}
+
+// file takes over what the expression of http-logs found.
+func (l *layout) file(m []int) {
+	if m == nil {
+		return
+	}
+	l.hasDir, l.dir = true, spanOf(m[2], m[3])
+	l.frag, l.ext, l.name = spanOf(m[3], m[3]), spanOf(m[3], m[3]), spanOf(m[3], m[3])
+	if m[4] >= 0 {
+		l.frag, l.ext, l.name = spanOf(m[6], m[7]), spanOf(m[8], m[9]), spanOf(m[6], m[9])
+	}
+}
+
+func (l *layout) span(f fieldID) span {
+	switch f {
+	case fieldPath:
+		return l.path
+	case fieldRequest:
+		return l.request
+	case fieldDir:
+		return l.dir
+	case fieldName:
+		return l.name
+	case fieldFrag:
+		return l.frag
+	case fieldExt:
+		return l.ext
+	case fieldArgs:
+		return l.args
+	}
+	return absent
+}
+
+// appendUnescaped is pathUnescape into a buffer.
+func appendUnescaped(dst, src []byte, plus bool) []byte {
+	start := len(dst)
+	for i := 0; i < len(src); i++ {
+		c := src[i]
+		switch {
+		case c == '%':
+			if i+2 >= len(src) {
+				return append(dst[:start], src...)
+			}
+			h, l := hexDigit(src[i+1]), hexDigit(src[i+2])
+			if h|l > 0xf {
+				return append(dst[:start], src...)
+			}
+			c = h<<4 | l
+			i += 2
+		case c == '+' && plus:
+			c = ' '
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+func hexDigit(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 0xff
+}
+
+// wire appends a column with the log's escapes undone.
+func wire(dst, raw []byte) []byte {
+	if bytes.IndexByte(raw, '%') < 0 {
+		return append(dst, raw...)
+	}
+	return appendUnescaped(dst, raw, false)
+}
+
+func flagsOf(text []byte, isStem bool) (flags uint64) {
+	flags = isKnown
+	if bytes.IndexByte(text, '?') >= 0 || bytes.IndexByte(text, '\n') >= 0 || isStem && bytes.IndexByte(text, '/') < 0 {
+		flags |= isOdd
+	}
+	if bytes.IndexByte(text, '%') >= 0 || bytes.IndexByte(text, '+') >= 0 {
+		flags |= isEscaped
+	}
+	return flags
+}
+
+// all evaluates everything of a path with its query, if it has one.
+func (u *target) all(text []byte, bits []uint64) {
+	l := lay(text)
+	escaped := flagsOf(text, false)&isEscaped != 0
+	u.place(escaped, func(v *view) span {
+		if v.role == whole {
+			return l.span(v.field)
+		}
+		return absent
+	})
+	u.look(text, bits)
+	if escaped {
+		u.undo(text, &l, bits, func(fieldID) bool { return true })
+	}
+	u.test(text, &l, bits, func(fieldID) bool { return true })
+}
+
+// stem evaluates what can be told of a path that has a query.
+func (u *target) stem(text []byte, bits []uint64) {
+	l := lay(text)
+	escaped := flagsOf(text, true)&isEscaped != 0
+	u.place(escaped, func(v *view) span {
+		switch {
+		case v.role == tail:
+			return spanOf(0, len(text))
+		case v.role == head || v.field == fieldArgs:
+			return absent
+		case v.field == fieldPath:
+			return span{0, len(text), 0, -1}
+		}
+		return l.span(v.field)
+	})
+	u.look(text, bits)
+	mine := func(f fieldID) bool { return f != fieldPath && f != fieldArgs && f != fieldArgsLen }
+	if escaped {
+		u.undo(text, &l, bits, mine)
+	}
+	u.test(text, &l, bits, mine)
+}
+
+// query evaluates what can be told of a query that stands behind a path.
+func (u *target) query(text []byte, bits []uint64) {
+	l := layout{path: absent, request: absent, dir: absent, name: absent, frag: absent, ext: absent, args: spanOf(0, len(text)), hasDir: true}
+	escaped := flagsOf(text, false)&isEscaped != 0
+	u.place(escaped, func(v *view) span {
+		switch {
+		case v.role == head || v.field == fieldArgs:
+			return spanOf(0, len(text))
+		case v.role == whole && v.field == fieldPath:
+			return span{0, len(text), -1, len(text)}
+		}
+		return absent
+	})
+	u.look(text, bits)
+	mine := func(f fieldID) bool { return f == fieldArgs || f == fieldArgsLen }
+	if escaped {
+		u.undo(text, &l, bits, mine)
+	}
+	u.test(text, &l, bits, mine)
+}
+
+// whole evaluates what takes path and query together; bits holds what was found in each.
+func (u *target) whole(text []byte, escaped bool, bits []uint64) {
+	l := layout{path: spanOf(0, len(text)), request: absent, dir: absent, name: absent, frag: absent, ext: absent, args: absent}
+	u.place(escaped, func(v *view) span {
+		if v.role == whole && v.field == fieldPath {
+			return l.path
+		}
+		return absent
+	})
+	u.ix.run(text, u.spans, bits)
+	mine := func(f fieldID) bool { return f == fieldPath }
+	if escaped {
+		u.undo(text, &l, bits, mine)
+	}
+	u.test(text, &l, bits, mine)
+}
+
+// place sets spans: a text without escapes is what undoing them would make of it.
+func (u *target) place(escaped bool, at func(*view) span) {
+	for i := range u.ix.views {
+		v := &u.ix.views[i]
+		u.spans[i] = absent
+		if v.unescape == "" || !escaped {
+			u.spans[i] = at(v)
+		}
+	}
+}
+
+func (u *target) look(text []byte, bits []uint64) {
+	u.ix.scan(text, u.spans, bits, &u.scratch)
+	u.ix.run(text, u.spans, bits)
+}
+
+// undo looks at the views for which escapes have to be undone.
+func (u *target) undo(text []byte, l *layout, bits []uint64, mine func(fieldID) bool) {
+	for _, i := range u.undone {
+		v := &u.ix.views[i]
+		at := l.span(v.field)
+		if v.role != whole || !mine(v.field) || at.from > at.to {
+			continue
+		}
+		u.undoView(i, text, at, bits)
+	}
+}
+
+// undoView looks at one view of a field, which lies in a text.
+func (u *target) undoView(i int, text []byte, at span, bits []uint64) {
+	v := &u.ix.views[i]
+	t := append(u.tmp[:0], text[at.from:at.to]...)
+	for _, how := range v.unescape {
+		n := len(t)
+		t = appendUnescaped(t, t[:n], how == 'Q')
+		t = append(t[:0], t[n:]...)
+	}
+	u.tmp = t
+	if v.prefix > 0 && len(t) > v.prefix {
+		t = t[:v.prefix]
+	}
+	for j := range u.spans {
+		u.spans[j] = absent
+	}
+	u.spans[i] = spanOf(0, len(t))
+	u.look(t, bits)
+}
+
+// test runs the tests of some fields.
+func (u *target) test(text []byte, l *layout, bits []uint64, mine func(fieldID) bool) {
+	for _, a := range u.ix.tests {
+		if !mine(a.field) {
+			continue
+		}
+		var holds bool
+		switch a.field {
+		case fieldArgsLen:
+			var number [20]byte
+			n := number[:0]
+			if l.hasDir {
+				n = strconv.AppendInt(n, int64(utf8.RuneCount(text[l.args.from:l.args.to])), 10)
+			}
+			holds = a.holds(view2string(n))
+		case fieldStatic:
+			holds = a.holds(staticText(l, text))
+		default:
+			at := l.span(a.field)
+			if at.from > at.to {
+				at = spanOf(0, 0)
+			}
+			holds = a.holds(view2string(text[at.from:at.to]))
+		}
+		if holds {
+			setBit(bits, a.bit-u.ix.base)
+		}
+	}
+}
+
+func staticText(l *layout, text []byte) string {
+	if l.hasDir && l.ext.to-l.ext.from < 64 && staticExtensions[strings.ToUpper(string(text[l.ext.from:l.ext.to]))] {
+		return "true"
+	}
+	return "false"
+}
+
+// view2string gives a test the bytes that it must not keep.
+func view2string(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
