@@ -1,7 +1,5 @@
 package payload
 
-import "bytes"
-
 // A decoded text is what its escapes stand for, in lower case, with two marks of our
 // own: the separators that the client wrote between parameters, which no escape
 // can make.
@@ -57,6 +55,8 @@ func (s *Scanner) decode(raw []byte, where place) []byte {
 				text[n-1], c = nextParam, nextParam
 			case where == inHeader && c == '&':
 				c = nextParam
+			case where == inPath && c == '+':
+				c = ' '
 			case where != inQuery:
 			case c == '&':
 				c, named = nextParam, false
@@ -72,7 +72,7 @@ func (s *Scanner) decode(raw []byte, where place) []byte {
 	text = text[:n]
 	if seen&mayEscape != 0 {
 		for range maxRounds - 1 {
-			n, changed := decodeRound(text)
+			n, changed := decodeRound(text, where == inQuery)
 			text = text[:n]
 			if !changed {
 				break
@@ -109,27 +109,42 @@ var marked = [256]byte{'&': 1, '=': 1, '+': 1, ' ': 1, nextParam: 1, nextValue: 
 
 // decodeRound undoes one layer of escapes in place: %XX and %uXXXX of URLs, \xXX and
 // \uXXXX of programs. It returns how long the text is now and whether it is another.
-// What an escape makes is not looked at again in the same round.
-func decodeRound(b []byte) (n int, changed bool) {
-	n = len(b)
-	if i := bytes.IndexByte(b, '%'); i >= 0 {
-		n = i
+// What an escape makes is not looked at again in the same round. In a query that is
+// escaped once more, a '+' is a space once more.
+func decodeRound(b []byte, query bool) (n int, changed bool) {
+	for n < len(b) {
+		if special[b[n]]&mayEscape != 0 {
+			if _, size := escaped(b[n:]); size > 0 {
+				break
+			}
+		}
+		n++
 	}
-	if i := bytes.IndexByte(b[:n], '\\'); i >= 0 {
-		n = i
+	if n == len(b) {
+		return n, false
+	}
+	if query {
+		for i, c := range b[:n] {
+			if c == '+' {
+				b[i] = ' '
+			}
+		}
 	}
 	for i := n; i < len(b); i++ {
 		c := b[i]
-		if c == '%' || c == '\\' {
+		switch {
+		case c == '%' || c == '\\':
 			if x, size := escaped(b[i:]); size > 0 {
-				c, changed = x, true
+				c = x
 				i += size - 1
 			}
+		case c == '+' && query:
+			c = ' '
 		}
 		b[n] = c
 		n++
 	}
-	return n, changed
+	return n, true
 }
 
 // escaped returns the byte that an escape at the beginning of b stands for, and how

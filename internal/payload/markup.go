@@ -47,6 +47,9 @@ func runs(tag, text []byte, from int) bool {
 	if hasPrefix(name, "script") && (len(name) == 6 || !isLetter(name[6])) {
 		return isScript(name[6:], text, from, from+len(tag), slashes > 0)
 	}
+	if i := bytes.IndexByte(name, ':'); i > 0 && i < 12 && hasPrefix(name[i+1:], "script") && bytes.IndexByte(name, '=') > 0 {
+		return true // <x:script xmlns:x=...
+	}
 	return hasHandler(name) || hasScriptURL(name) || bytes.Contains(name, []byte("srcdoc=")) || hasPrefix(name, "meta") && bytes.Contains(name, []byte("refresh"))
 }
 

@@ -90,7 +90,7 @@ func codeNeedles() []needle {
 			"eval(base64_decode", "assert($_", "eval($_", "system($_", "exec($_", "passthru($_", "function\x02call_user_func", "\\think\\", "allow_url_include=", "allow_url_include\x02", "auto_prepend_file=", "auto_prepend_file\x02", "disable_functions\x02", "-d allow_url", "-dallow_url",
 			"java.lang.runtime@getruntime", "java.lang.runtime.getruntime(", "java.lang.runtime).getruntime", "getruntime().exec", "t(java.lang", "@java.lang", "new java.lang.processbuilder", "java.lang.processbuilder(", "#_memberaccess", "@ognl.", "#context[", "ognlcontext@", "class.module.classloader", "classloader.resources.context", "classloader.defaultassertion", "class.classloader",
 			"(#cmd=", "(#rt=", "xwork.methodaccessor", "com.opensymphony.xwork2.dispatcher", "script:javascript:java.lang", "script:groovy:", "!!javax.script", "!!python/object", "ro0abx", "aced0005",
-			"__import__('os').", "__import__(\"os\").", "__import__('subprocess').", "exec(__import__", "eval(__import__", "process.mainmodule.require", "require('child_process').", "require(\"child_process\").", "global.process.", "_$$nd_func$$_", "__proto__[", "constructor[prototype]", "constructor.prototype.",
+			"__import__('os').", "__import__(\"os\").", "__import__('subprocess').", "exec(__import__", "eval(__import__", "process.mainmodule.require", "require('child_process').", "require(\"child_process\").", "global.process.", "_$$nd_func$$_", "__proto__[", "__proto__.", "[constructor][prototype]", "[constructor]%5bprototype", "constructor[prototype]", "constructor.prototype.",
 			"<!entity ", "xi:include ", "<xsl:value-of", "kernel.open(", "io.popen(", "<%@page", "<%@ page", "<cfexecute", "groovy.lang.groovyshell")...),
 		needlesOf(hintCode, match.Anywhere, "<?php", "<?=", "(", ":{s:", ":{i:", "\":0:{")...)
 }
@@ -98,7 +98,7 @@ func codeNeedles() []needle {
 func templateNeedles() []needle {
 	return append(append(
 		needlesOf(hintTemplate, match.Anywhere, "{{", "${", "#{", "<%", "*{", "@{", "{%", "[[", "@("),
-		needlesOf(signs(Template), match.Anywhere, "<#assign ", "[#assign ", "#set($", "#set ($", "{php}", "{$smarty.", "freemarker.template.utility", "__class__.__mro__", "__class__.__base", ".__subclasses__(", "__init__.__globals__", "{{_self.env", "#{t(", "${t(", "__${")...),
+		needlesOf(signs(Template), match.Anywhere, "<#assign ", "[#assign ", "#set($", "#set ($", "{php}", "@{[", "{$smarty.", "freemarker.template.utility", "__class__.__mro__", "__class__.__base", ".__subclasses__(", "__init__.__globals__", "{{_self.env", "#{t(", "${t(", "__${")...),
 		needlesOf(signs(Lookup), match.Anywhere, "jndi:ldap:/", "jndi:ldaps:/", "jndi:rmi:/", "jndi:dns:/", "jndi:iiop:/", "jndi:corba", "jndi:nis:/", "() { :", "() {:", "(){ :", "(){:;", "() { _;", "() { ignored", "() { x;", "() { a;", "() { test;")...,
 	)
 }
@@ -124,7 +124,10 @@ func otherNeedles() []needle {
 		if own || strings.ContainsFunc(address, func(r rune) bool { return r >= 0x80 }) || len(address) < len("http://1.1") {
 			continue
 		}
-		all = append(all, needle{Text: "\x02" + address, Flags: signs(Internal)})
+		if i := strings.IndexByte(address[min(len(address), len("gopher://")):], '/'); i >= 0 {
+			address = address[:len("gopher://")+i]
+		}
+		all = append(all, needle{Text: "\x02" + address, Flags: signs(Internal), Edge: match.WordEnd})
 	}
 	return all
 }

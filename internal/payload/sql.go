@@ -114,6 +114,10 @@ func (r *sqlReader) read() bool {
 			if r.isTimer(i, rest) {
 				return true
 			}
+		case ':':
+			if r.kindAt(i-1) == ':' && r.wordAt(i+1, "jsonb", "json", "int", "text", "regclass", "varchar", "numeric") {
+				r.proofs++
+			}
 		case kindFunction:
 			if peek(rest, 0) == '(' {
 				r.calls++
@@ -137,6 +141,9 @@ func (r *sqlReader) read() bool {
 			}
 		}
 	}
+	if r.isCutOff() {
+		return true
+	}
 	// A name that no site takes proves nothing in a sentence about it. Beside anything
 	// else that only SQL has, it does.
 	if r.proofs > 0 && (r.weight > 0 || r.calls > 0 || r.bracket < 0 || r.single%2 != 0 || r.proofs > 1 || r.opens()) && !r.isSentence() {
@@ -146,12 +153,35 @@ func (r *sqlReader) read() bool {
 	return r.calls >= 2 && r.weight > 0 && !r.isSentence()
 }
 
+// isCutOff reports whether a value breaks out of a quote with an operator and ends with
+// the sign of a comment, whatever is between: x'|email--  y'collate nocase--
+func (r *sqlReader) isCutOff() bool {
+	last := len(r.tokens) - 1
+	if r.tokens[last].kind != kindComment || r.single%2 == 0 && r.double%2 == 0 || last > 12 {
+		return false
+	}
+	if end := r.tokens[last].from; end == 0 || isBlank(r.text[end-1]) {
+		return false
+	}
+	for i := 0; i < last; i++ {
+		if !quoted(r.tokens[i].kind) {
+			continue
+		}
+		switch r.kindAt(i + 1) {
+		case kindEqual, kindLogic, kindBars, kindNot, '|', '-', '+', '*', '/', '^', '%', '&':
+			return r.kindAt(i+2) != kindComment
+		}
+		return r.wordAt(i+1, "collate", "glob", "mod", "notnull", "isnull", "sounds", "match", "escape", "div")
+	}
+	return false
+}
+
 // opens reports whether a value begins as an injection does: it ends a quote or
 // number and goes on with an operator.
 func (r *sqlReader) opens() bool {
 	first, second := r.kindAt(0), r.kindAt(1)
 	switch {
-	case quoted(first) || first == ')':
+	case quoted(first) || first == ')' || first == kindLogic:
 		return true
 	case first == kindNumber || first == '-' && second == kindNumber:
 		return true
@@ -327,6 +357,9 @@ func (r *sqlReader) isCondition(i int, rest []token) bool {
 	case first == kindCase:
 		return broke || number
 	}
+	if broke && first == '\'' && (r.kindAt(i-2) == kindWord || r.kindAt(i-2) == kindNumber) && r.tokens[i].from == r.tokens[i-1].to && rest[0].from == r.tokens[i].to {
+		return true // a'or'a
+	}
 	left, leftText, rest := r.operand(rest)
 	switch {
 	case left == 0:
@@ -413,7 +446,7 @@ func (r *sqlReader) isTimer(i int, rest []token) bool {
 	default:
 		return false
 	}
-	return i > 1 && !r.isSentence() || r.kindAt(i-1) == '\'' || r.kindAt(i-1) == '"'
+	return (i > 1 || r.kindAt(0) == kindSelect) && !r.isSentence() || r.kindAt(i-1) == '\'' || r.kindAt(i-1) == '"'
 }
 
 // isStatement takes what follows a semicolon.
