@@ -5,8 +5,8 @@ import "encoding/binary"
 // Limits of what is read of a column, in bytes as logged.
 const (
 	maxWhole = 768 // a text up to this long is read whole
-	maxHead  = 384 // of a longer one, condensed: from its beginning
-	maxTail  = 192 // and from its end
+	maxHead  = 320 // of a longer one, condensed: from its beginning
+	maxTail  = 160 // and from its end
 	keptRun  = 16  // of a plain stretch, at either end
 )
 

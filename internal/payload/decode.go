@@ -268,15 +268,18 @@ func unfolded(b []byte) (c byte, size int) {
 // entity returns what an HTML entity at the beginning of b stands for and how long
 // it is, and '&' and 1 if there is none that matters.
 func entity(b []byte) (c byte, size int) {
+	if len(b) < 4 || b[1] != '#' && !opensEntity[b[1]] {
+		return '&', 1
+	}
 	for _, e := range [...]struct {
 		name string
 		c    byte
 	}{{"&lt;", '<'}, {"&gt;", '>'}, {"&quot;", '"'}, {"&apos;", '\''}, {"&colon;", ':'}, {"&lpar;", '('}, {"&tab;", '\t'}, {"&newline;", '\n'}} {
-		if hasPrefix(b, e.name) {
+		if e.name[1] == b[1] && hasPrefix(b, e.name) {
 			return e.c, len(e.name)
 		}
 	}
-	if len(b) < 4 || b[1] != '#' {
+	if b[1] != '#' {
 		return '&', 1
 	}
 	value, i, base := rune(0), 2, rune(10)
@@ -299,6 +302,9 @@ func entity(b []byte) (c byte, size int) {
 	}
 	return '&', 1
 }
+
+// opensEntity holds the first letters of the entities above.
+var opensEntity = [256]bool{'l': true, 'g': true, 'q': true, 'a': true, 'c': true, 't': true, 'n': true}
 
 func hasPrefix(text []byte, prefix string) bool {
 	return len(text) >= len(prefix) && string(text[:len(prefix)]) == prefix

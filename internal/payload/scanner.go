@@ -2,6 +2,7 @@ package payload
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"weir/internal/match"
 )
@@ -190,6 +191,10 @@ func isName(name []byte) bool {
 // hasAny reports whether a text holds a byte of a set.
 func hasAny(text []byte, set *[256]uint8) bool {
 	for len(text) >= 8 {
+		if len(text) > 128 && alphanumeric(binary.LittleEndian.Uint64(text)) {
+			text = text[8:]
+			continue
+		}
 		t := text[:8]
 		if set[t[0]]|set[t[1]]|set[t[2]]|set[t[3]]|set[t[4]]|set[t[5]]|set[t[6]]|set[t[7]] != 0 {
 			return true
@@ -202,6 +207,15 @@ func hasAny(text []byte, set *[256]uint8) bool {
 		}
 	}
 	return false
+}
+
+// alphanumeric reports whether all of eight bytes are letters or digits.
+func alphanumeric(w uint64) bool {
+	low := w &^ highBits
+	folded := low | 0x20*everyByte
+	letter := (folded + (0x80-'a')*everyByte) &^ (folded + (0x7f-'z')*everyByte)
+	digit := (low + (0x80-'0')*everyByte) &^ (low + (0x7f-'9')*everyByte)
+	return (letter|digit)&^w&highBits == highBits
 }
 
 // allBut returns the set of all bytes but letters, digits and some.

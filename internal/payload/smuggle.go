@@ -19,7 +19,7 @@ func splitsHeader(value []byte) bool {
 			"set-cookie:", "set-cookie2:", "location:", "content-type:", "content-length:", "content-disposition:", "transfer-encoding:", "x-xss-protection:", "refresh:", "content-security-policy:",
 			"access-control-allow-origin:", "x-forwarded-for:", "x-forwarded-host:", "host:", "http/1.", "http/2",
 		} {
-			if hasPrefix(rest, header) && len(rest) > len(header) {
+			if header[0] == rest[0] && hasPrefix(rest, header) && len(rest) > len(header) {
 				return true
 			}
 		}

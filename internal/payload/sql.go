@@ -239,16 +239,27 @@ func (r *sqlReader) brokeOut(i int) bool {
 	return false
 }
 
+// A kindSet is a set of kinds.
+type kindSet [256]bool
+
+func kindsOf(kinds ...kind) (set kindSet) {
+	for _, k := range kinds {
+		set[k] = true
+	}
+	return set
+}
+
+// What stands before an operand, or before what is selected, and changes nothing.
+var (
+	signOnly   = kindsOf('(', '-', '+', '!', '~')
+	signsNot   = kindsOf(kindNot, '(', '-', '+', '!', '~')
+	comparison = kindsOf(kindEqual, kindNot, '(', '-', '+')
+	quantity   = kindsOf(kindAll, '(')
+)
+
 // past returns what follows the leading tokens of these kinds.
-func past(tokens []token, kinds ...kind) []token {
-	for len(tokens) > 0 {
-		found := false
-		for _, k := range kinds {
-			found = found || tokens[0].kind == k
-		}
-		if !found {
-			break
-		}
+func past(tokens []token, kinds *kindSet) []token {
+	for len(tokens) > 0 && kinds[tokens[0].kind] {
 		tokens = tokens[1:]
 	}
 	return tokens
@@ -256,7 +267,7 @@ func past(tokens []token, kinds ...kind) []token {
 
 // isUnion takes a "union" and what follows it: "all", brackets, "select" and a list.
 func (r *sqlReader) isUnion(i int, rest []token) bool {
-	rest = past(rest, kindAll, '(')
+	rest = past(rest, &quantity)
 	if peek(rest, 0) != kindSelect {
 		return false
 	}
@@ -272,7 +283,7 @@ func (r *sqlReader) isUnion(i int, rest []token) bool {
 // words; a list begins with a value, or has a comma and "from" behind its name.
 // broke says that the select is where a sentence would not have one.
 func (r *sqlReader) startsList(rest []token, broke bool) bool {
-	rest = past(rest, kindAll, '(')
+	rest = past(rest, &quantity)
 	next := peek(rest, 1)
 	switch peek(rest, 0) {
 	case kindNumber:
@@ -339,9 +350,9 @@ func (r *sqlReader) isCondition(i int, rest []token) bool {
 			return last != ')'
 		}
 	}
-	rest = past(rest, '(', '-', '+', '!', '~')
+	rest = past(rest, &signOnly)
 	negated := peek(rest, 0) == kindNot
-	rest = past(rest, kindNot, '(', '-', '+', '!', '~')
+	rest = past(rest, &signsNot)
 	first, next := peek(rest, 0), peek(rest, 1)
 	switch {
 	case negated && broke && (first == kindNull || first == kindSelect || first == kindNumber):
@@ -371,7 +382,7 @@ func (r *sqlReader) isCondition(i int, rest []token) bool {
 		cut := peek(rest, 0) == kindComment
 		return alone && (broke && (cut || peek(rest, 0) == 0 && i == 1) || cut && (number || i == 0))
 	}
-	right, rightText, _ := r.operand(past(rest, kindEqual, kindNot, '(', '-', '+'))
+	right, rightText, _ := r.operand(past(rest, &comparison))
 	switch {
 	case broke:
 		return true

@@ -1,6 +1,10 @@
 package payload
 
-import "weir/internal/match"
+import (
+	"strings"
+
+	"weir/internal/match"
+)
 
 // A token is one piece of SQL.
 type token struct {
@@ -38,7 +42,7 @@ const (
 )
 
 // maxTokens bounds the work on a hostile text.
-const maxTokens = 384
+const maxTokens = 256
 
 // appendTokens cuts a decoded value into tokens. White space, comments that end and
 // what is not ASCII only separate.
@@ -173,44 +177,62 @@ func skipComment(text []byte, i int) int {
 	return len(text) + 1
 }
 
+// keywords are the words that are more than names.
+var keywords = map[kind]string{
+	kindLogic:     "or and xor having where",
+	kindNot:       "not exists",
+	kindNull:      "null true false",
+	kindEqual:     "like rlike regexp between in is sounds ilike",
+	kindUnion:     "union intersect",
+	kindAll:       "all distinct distinctrow top",
+	kindSelect:    "select",
+	kindFrom:      "from",
+	kindBy:        "by",
+	kindInto:      "into",
+	kindCase:      "case",
+	kindStatement: "insert update delete drop alter create truncate exec execute declare shutdown waitfor grant revoke merge",
+	kindObject:    "table schema set delay values procedure view master xp_cmdshell sp_executesql sp_oacreate",
+	kindFunction:  "char chr nchar concat concat_ws ascii ord substr substring mid hex unhex md5 sha1 length len count cast convert ifnull nullif elt make_set gtid_subset xmltype binary cos if iif greatest least coalesce bin left right row quote to_char upper lower json_extract min max",
+	kindTimer:     "sleep benchmark pg_sleep randomblob generate_series",
+	kindNiladic:   "user database version current_user session_user system_user db_name user_name sqlite_version",
+	kindProof:     "information_schema sqlite_master sysobjects syscolumns pg_catalog all_tables extractvalue updatexml load_file group_concat name_const aes_decrypt utl_http utl_inaddr dbms_pipe dbms_lock dbms_xmlgen ctxsys pg_read_file pg_ls_dir lo_import json_keys analyse string_agg xmlagg xp_dirtree xp_regread openrowset",
+}
+
+const keywordSlots = 1024
+
+// keywordTable finds the kind of a word by its ends and its length: a table with
+// open addressing, a power of two in size and mostly empty.
+var keywordTable = func() (table [keywordSlots]struct {
+	word string
+	kind kind
+},
+) {
+	for k, words := range keywords {
+		for word := range strings.FieldsSeq(words) {
+			i := keywordHash([]byte(word))
+			for table[i].word != "" {
+				i = (i + 1) % keywordSlots
+			}
+			table[i].word, table[i].kind = word, k
+		}
+	}
+	return table
+}()
+
+// keywordHash takes a word of two bytes or more.
+func keywordHash(word []byte) uint {
+	n := len(word)
+	return (uint(word[0])*37 + uint(word[1])*101 + uint(word[n-1])*17 + uint(word[n/2])*211 + uint(n)*59) % keywordSlots
+}
+
 func keyword(word []byte) kind {
-	switch string(word) {
-	case "or", "and", "xor", "having", "where":
-		return kindLogic
-	case "not", "exists":
-		return kindNot
-	case "null", "true", "false":
-		return kindNull
-	case "like", "rlike", "regexp", "between", "in", "is", "sounds", "ilike":
-		return kindEqual
-	case "union", "intersect":
-		return kindUnion
-	case "all", "distinct", "distinctrow", "top":
-		return kindAll
-	case "select":
-		return kindSelect
-	case "from":
-		return kindFrom
-	case "by":
-		return kindBy
-	case "into":
-		return kindInto
-	case "case":
-		return kindCase
-	case "insert", "update", "delete", "drop", "alter", "create", "truncate", "exec", "execute", "declare", "shutdown", "waitfor", "grant", "revoke", "merge":
-		return kindStatement
-	case "table", "schema", "set", "delay", "values", "procedure", "view", "master", "xp_cmdshell", "sp_executesql", "sp_oacreate":
-		return kindObject
-	case "char", "chr", "nchar", "concat", "concat_ws", "ascii", "ord", "substr", "substring", "mid", "hex", "unhex", "md5", "sha1", "length", "len", "count", "cast", "convert", "ifnull", "nullif",
-		"elt", "make_set", "gtid_subset", "xmltype", "binary", "cos", "if", "iif", "greatest", "least", "coalesce", "bin", "left", "right", "row", "quote", "to_char", "upper", "lower", "json_extract", "min", "max":
-		return kindFunction
-	case "sleep", "benchmark", "pg_sleep", "randomblob", "generate_series":
-		return kindTimer
-	case "user", "database", "version", "current_user", "session_user", "system_user", "db_name", "user_name", "sqlite_version":
-		return kindNiladic
-	case "information_schema", "sqlite_master", "sysobjects", "syscolumns", "pg_catalog", "all_tables", "extractvalue", "updatexml", "load_file", "group_concat", "name_const", "aes_decrypt",
-		"utl_http", "utl_inaddr", "dbms_pipe", "dbms_lock", "dbms_xmlgen", "ctxsys", "pg_read_file", "pg_ls_dir", "lo_import", "json_keys", "analyse", "string_agg", "xmlagg", "xp_dirtree", "xp_regread", "openrowset":
-		return kindProof
+	if len(word) < 2 || len(word) > 18 {
+		return kindWord
+	}
+	for i := keywordHash(word); keywordTable[i].word != ""; i = (i + 1) % keywordSlots {
+		if keywordTable[i].word == string(word) {
+			return keywordTable[i].kind
+		}
 	}
 	return kindWord
 }
