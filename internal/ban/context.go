@@ -37,6 +37,7 @@ type Sample struct {
 	Path      string     `json:"path"`
 	Query     string     `json:"query,omitempty"`
 	UserAgent string     `json:"user_agent"`
+	Referer   string     `json:"referer,omitempty"`
 	Country   string     `json:"country,omitempty"`
 	ASN       string     `json:"asn,omitempty"`
 	RequestID string     `json:"request_id"`
@@ -66,7 +67,7 @@ func newContext(a *detect.Alert) *Context {
 		c.Samples[i] = Sample{
 			Time: fromMillis(s.Time), Addr: s.Addr, Status: s.Status,
 			Method: s.Method, Host: s.Host, Path: s.Path, Query: s.Query,
-			UserAgent: s.UserAgent, Country: s.Country, ASN: s.ASN, RequestID: s.RequestID,
+			UserAgent: s.UserAgent, Referer: s.Referer, Country: s.Country, ASN: s.ASN, RequestID: s.RequestID,
 		}
 	}
 	return c

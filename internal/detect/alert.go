@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"fmt"
 	"net/netip"
 
 	"weir/internal/scenario"
@@ -27,6 +28,7 @@ type Sample struct {
 	Time      int64 // Unix milliseconds
 	Addr      netip.Addr
 	Status    uint16
+	Version   string // of the protocol, up to 16 bytes
 	Method    string // up to 16 bytes
 	Host      string // up to 128 bytes
 	Path      string // up to 512 bytes
@@ -36,4 +38,17 @@ type Sample struct {
 	Country   string // up to 8 bytes
 	ASN       string // up to 16 bytes
 	RequestID string // up to 64 bytes
+}
+
+// eventsOf returns samples as judges see them.
+func eventsOf(samples []Sample) []scenario.Event {
+	events := make([]scenario.Event, len(samples))
+	for i := range samples {
+		s := &samples[i]
+		events[i] = scenario.Event{
+			Time: s.Time, Addr: s.Addr.String(), Status: fmt.Sprintf("%03d", s.Status), Method: s.Method, Host: s.Host, Path: s.Path,
+			Query: s.Query, UserAgent: s.UserAgent, Referer: s.Referer, Version: s.Version,
+		}
+	}
+	return events
 }

@@ -56,13 +56,12 @@ type dealer struct {
 	earliest int64          // event time of the chunk
 	outcomes [chunkRecords]outcome
 	records  [outcomes]uint64 // counted in this Process
-	touched  uint32           // written only so that the reads of touch are not left out
 }
 
 func newDealer(e *Engine) *dealer {
 	return &dealer{
 		engine: e, matcher: e.plan.matcher(),
-		used: make([]bool, len(e.shards)), first: make([]uint32, len(e.shards)), order: make([]uint32, 0, touchAhead),
+		used: make([]bool, len(e.shards)), first: make([]uint32, len(e.shards)), order: make([]uint32, 0, fetchAhead),
 		events: make([]event, 0, chunkRecords), hits: make([]scenario.Hit, 0, 2*chunkRecords),
 	}
 }
@@ -98,12 +97,19 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 			d.sort(from)
 		}
 		d.earliest = min(d.earliest, r.Time)
+		first := len(d.events)
 		e := d.add(clientOf(r.Addr), r.Time, i, from)
 		if id := r.Raw(cloudfront.FieldXEdgeRequestID); len(id) > 0 {
 			e.request = max(1, maphash.Bytes(d.engine.seed, id)^e.hash)
 		}
 		if len(d.apart) > 0 {
 			d.addApart(r, i)
+		}
+		// It is poured when the rest of the chunk is matched; until then what it
+		// needs of memory is there.
+		for i := range d.events[first:] {
+			e := &d.events[first+i]
+			d.engine.shards[e.shard].fetch(e, d.hits[e.from:e.to])
 		}
 	}
 }
@@ -181,8 +187,8 @@ func (d *dealer) pour(chunk []cloudfront.Record) {
 				s.mu.Lock()
 			}
 		}
-		for i := 0; i < len(d.events); i += touchAhead {
-			d.run(d.all[i:min(i+touchAhead, len(d.events))], chunk)
+		for i := 0; i < len(d.events); i += fetchAhead {
+			d.run(d.all[i:min(i+fetchAhead, len(d.events))], chunk)
 		}
 		for n, s := range shards {
 			if d.used[n] {
@@ -220,7 +226,7 @@ func (d *dealer) pourApart(chunk []cloudfront.Record, apart bool) {
 		s.mu.Lock()
 		d.order = d.order[:0]
 		for i := d.first[n]; i != 0; i = d.events[i-1].next {
-			if d.order = append(d.order, i-1); len(d.order) == touchAhead {
+			if d.order = append(d.order, i-1); len(d.order) == fetchAhead {
 				d.run(d.order, chunk)
 				d.order = d.order[:0]
 			}
@@ -231,25 +237,18 @@ func (d *dealer) pourApart(chunk []cloudfront.Record, apart bool) {
 	}
 }
 
-// touchAhead is for how many events memory is read before they are poured.
-const touchAhead = 32
+// fetchAhead is for how many events memory is fetched before they are poured.
+const fetchAhead = 32
 
-// run pours up to touchAhead events, whose shards the dealer has taken. The memory
-// that they need is read first: the reads do not wait for each other, so together
-// they take little longer than one; as the events are poured, each would wait for
-// the one before it.
+// run pours up to fetchAhead events, whose shards the dealer has taken. The memory
+// that their buckets lie in is fetched first, of all at once: as the events are
+// poured, each would wait for its own.
 func (d *dealer) run(order []uint32, chunk []cloudfront.Record) {
 	shards := d.engine.shards
-	var read uint32
 	for _, i := range order {
 		e := &d.events[i]
-		read += shards[e.shard].touch(e, d.hits[e.from:e.to])
+		shards[e.shard].fetchBuckets(e, d.hits[e.from:e.to])
 	}
-	for _, i := range order {
-		e := &d.events[i]
-		read += shards[e.shard].touchBuckets(e, d.hits[e.from:e.to])
-	}
-	d.touched = read
 	for _, i := range order {
 		e := &d.events[i]
 		was := &d.outcomes[e.record]

@@ -107,7 +107,7 @@ func New(set *scenario.Set, cfg Config) (*Engine, error) {
 	}
 	p := newPlan(scenarios)
 	p.matcher = func() matcher { return set.NewMatcher() }
-	p.judge = func(int, []Sample) bool { return true }
+	p.judge = func(i int, queue []Sample) bool { return set.Judge(i, eventsOf(queue)) }
 	return build(p, cfg)
 }
 

@@ -31,12 +31,13 @@ const (
 	sampleHead = 48
 
 	// maxSample is the length of the longest sample in bytes.
-	maxSample = sampleHead + 16 + 128 + 512 + 512 + 256 + 256 + 8 + 16 + 64 + sampleColumns
+	maxSample = sampleHead + 16 + 16 + 128 + 512 + 512 + 256 + 256 + 8 + 16 + 64 + sampleColumns
 )
 
 // The columns of a sample, in the order in which they are kept.
 const (
-	sampleMethod = iota
+	sampleVersion = iota
+	sampleMethod
 	sampleHost
 	samplePath
 	sampleQuery
@@ -69,6 +70,7 @@ func (g *ring) add(id ident, r *cloudfront.Record, prev uint32) uint32 {
 	b := g.bytes[g.end%size:]
 	putHead(b, id, r, prev)
 	n := sampleHead
+	n += put(b[n:], r.Raw(cloudfront.FieldCSProtocolVersion), 16)
 	n += put(b[n:], r.Raw(cloudfront.FieldCSMethod), 16)
 	n += put(b[n:], r.Raw(cloudfront.FieldCSHost), 128)
 	n += put(b[n:], r.Path(), 512)
@@ -148,7 +150,7 @@ func (g *ring) read(b []byte) Sample {
 	}
 	b = b[sampleHead:]
 	for _, field := range [sampleColumns]*string{
-		sampleMethod: &s.Method, sampleHost: &s.Host, samplePath: &s.Path, sampleQuery: &s.Query,
+		sampleVersion: &s.Version, sampleMethod: &s.Method, sampleHost: &s.Host, samplePath: &s.Path, sampleQuery: &s.Query,
 		sampleUserAgent: &s.UserAgent,
 		sampleReferer:   &s.Referer, sampleCountry: &s.Country, sampleASN: &s.ASN, sampleRequestID: &s.RequestID,
 	} {

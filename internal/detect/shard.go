@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"unsafe"
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
@@ -67,12 +68,12 @@ func (s *shard) finish(earliest int64) {
 	s.tally.flush(s)
 }
 
-// touch reads the memory in which the buckets of an event are looked for, and
-// touchBuckets, a little later, that of the buckets.
-func (s *shard) touch(e *event, hits []scenario.Hit) uint32 {
-	var read uint32
+// fetch fetches the memory in which the buckets of an event are looked for, and
+// fetchBuckets, when that is there, the memory of the buckets. Only the second needs
+// the shard.
+func (s *shard) fetch(e *event, hits []scenario.Hit) {
 	if e.request != 0 {
-		read = uint32(s.requests.set(e.request)[0])
+		prefetch(unsafe.Pointer(s.requests.set(e.request)))
 	}
 	for i := range hits {
 		hit := &hits[i]
@@ -80,23 +81,20 @@ func (s *shard) touch(e *event, hits []scenario.Hit) uint32 {
 			continue
 		}
 		id, spot := s.spot(e, hit)
-		read += s.buckets.touch(spot)
+		prefetch(unsafe.Pointer(&s.buckets.heads[spot.set]))
 		if hit.Distinct != 0 {
-			read += uint32(s.values.set(distinctHash(e.hash, id, hit.Distinct))[0])
+			prefetch(unsafe.Pointer(s.values.set(distinctHash(e.hash, id, hit.Distinct))))
 		}
 	}
-	return read
 }
 
-func (s *shard) touchBuckets(e *event, hits []scenario.Hit) uint32 {
-	var read uint32
+func (s *shard) fetchBuckets(e *event, hits []scenario.Hit) {
 	for i := range hits {
 		if hit := &hits[i]; hit.Effect != scenario.Shield {
 			_, spot := s.spot(e, hit)
-			read += s.buckets.touchBucket(spot)
+			s.buckets.fetch(spot)
 		}
 	}
-	return read
 }
 
 // spot returns the ident of the bucket of a hit, and where it is looked for.

@@ -1,5 +1,7 @@
 package detect
 
+import "unsafe"
+
 // A table keeps the buckets of a shard in sets of eight. A set's head is enough to
 // find a bucket's place in it, and to choose which one gives way when there is no
 // room: one that has expired, or else the one that runs dry first. So a flood of
@@ -114,18 +116,16 @@ func (t *table) findIn(set int, id ident, tag uint16) (way int, found bool) {
 	return 0, false
 }
 
-// touch reads the head of the set where a bucket is looked for first.
-func (t *table) touch(s spot) uint32 { return t.heads[s.set].dry[0] }
-
-// touchBucket reads the bucket there that has the tag, if there is one.
-func (t *table) touchBucket(s spot) uint32 {
+// fetch fetches the bucket with the tag of a spot, if there is one where it is looked
+// for first.
+func (t *table) fetch(s spot) {
 	h := &t.heads[s.set]
 	for way := range h.tags {
 		if h.tags[way]&^tagLive == s.tag {
-			return t.buckets[s.set][way].count
+			prefetch(unsafe.Pointer(&t.buckets[s.set][way]))
+			return
 		}
 	}
-	return 0
 }
 
 // until returns the tick after which nothing of a bucket matters.

@@ -141,7 +141,7 @@ func (w *twin) effect(r *cloudfront.Record, k twinKey, hit scenario.Hit) string 
 	case scenario.Drain:
 		if holds {
 			in := max(0, full-b.tokens-time.Duration(max(0, r.Time-b.last))*time.Millisecond)
-			b.tokens += min(in, leak*time.Duration(hit.Weight)/scenario.WholeEvent)
+			b.tokens += min(in, w.cost(k, leak, hit.Weight))
 		}
 	default:
 		return w.pour(r, k, hit)
@@ -246,7 +246,7 @@ func sampleOf(r *cloudfront.Record) Sample {
 	text := func(b []byte) string { return string(cloudfront.Unescape(nil, b)) }
 	return Sample{
 		Time: r.Time, Addr: r.Addr, Status: r.Status,
-		Method: text(r.Raw(cloudfront.FieldCSMethod)), Host: text(r.Raw(cloudfront.FieldCSHost)),
+		Version: text(r.Raw(cloudfront.FieldCSProtocolVersion)), Method: text(r.Raw(cloudfront.FieldCSMethod)), Host: text(r.Raw(cloudfront.FieldCSHost)),
 		Path: text(r.Path()), Query: text(r.Query()), UserAgent: text(r.Raw(cloudfront.FieldCSUserAgent)), Referer: text(r.Raw(cloudfront.FieldCSReferer)),
 		Country: text(r.Raw(cloudfront.FieldCCountry)), ASN: text(r.Raw(cloudfront.FieldASN)),
 		RequestID: text(r.Raw(cloudfront.FieldXEdgeRequestID)),
@@ -343,7 +343,7 @@ func TestEngineDecidesLikeItsTwin(t *testing.T) {
 
 		got := &bans{last: last}
 		e, reg := start(t, list, Config{
-			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 64 << 20, Alert: got.alert, Banned: got.banned,
+			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 32 << 20, Alert: got.alert, Banned: got.banned,
 		})
 		want := &bans{last: last}
 		slow := newTwin(e.plan, want)
@@ -442,7 +442,7 @@ func TestEngineDecidesLikeItsTwinWhateverIsHit(t *testing.T) {
 
 		got := &bans{last: last}
 		e, reg := rules.startWith(t, recipes, judgeByIDs, Config{
-			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 64 << 20, Alert: got.alert, Banned: got.banned,
+			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 32 << 20, Alert: got.alert, Banned: got.banned,
 		})
 		defer e.Close()
 		want := &bans{last: last}
