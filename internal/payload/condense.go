@@ -5,8 +5,8 @@ import "encoding/binary"
 // Limits of what is read of a column, in bytes as logged.
 const (
 	maxWhole = 768 // a text up to this long is read whole
-	maxHead  = 320 // of a longer one, condensed: from its beginning
-	maxTail  = 160 // and from its end
+	maxHead  = 288 // of a longer one, condensed: from its beginning
+	maxTail  = 128 // and from its end
 	keptRun  = 16  // of a plain stretch, at either end
 )
 
@@ -21,9 +21,28 @@ func (s *Scanner) condense(raw []byte) []byte {
 		return raw
 	}
 	head, rest := appendHead(s.short[:0], raw)
+	if rest < len(raw) {
+		// The end begins in the middle of something: what is open there is unknown.
+		head = append(head, cutOff, '&', cutOff)
+	}
+	n := len(head)
 	s.short = appendTail(head, raw[rest:])
+	if rest == len(raw) {
+		return s.short
+	}
+	// It does not begin within an escape.
+	tail := s.short[n:]
+	for i, c := range tail[:min(len(tail), keptRun)] {
+		if c == '%' || c == '&' || c == '+' {
+			return append(s.short[:n], tail[i:]...)
+		}
+	}
 	return s.short
 }
+
+// cutOff begins a value whose beginning was left out, and ends one whose end was. CloudFront escapes the byte, so
+// that only condense can make it.
+const cutOff = 0x03
 
 // appendHead condenses the beginning of a text until dst has maxHead bytes, and
 // returns how far it came.

@@ -6,6 +6,8 @@ package payload
 const (
 	nextParam = 0x01 // the '&' before the next parameter
 	nextValue = 0x02 // the first '=' in a parameter
+
+	// And cutOff.
 )
 
 // maxRounds is how many layers of the client's own escapes are undone.
@@ -49,7 +51,8 @@ func (s *Scanner) decode(raw []byte, where place) []byte {
 		if special[c]|marked[c] != 0 {
 			seen |= special[c]
 			switch {
-			case c == nextParam || c == nextValue:
+			case c == cutOff && raw[i] == cutOff:
+			case c == nextParam || c == nextValue || c == cutOff:
 				c = ' '
 			case where == inHeader && c == ' ' && n > 0 && text[n-1] == ';':
 				text[n-1], c = nextParam, nextParam
@@ -105,7 +108,7 @@ var special = func() (set [256]byte) {
 }()
 
 // marked holds the bytes that separate parameters somewhere.
-var marked = [256]byte{'&': 1, '=': 1, '+': 1, ' ': 1, nextParam: 1, nextValue: 1}
+var marked = [256]byte{'&': 1, '=': 1, '+': 1, ' ': 1, nextParam: 1, nextValue: 1, cutOff: 1}
 
 // decodeRound undoes one layer of escapes in place: %XX and %uXXXX of URLs, \xXX and
 // \uXXXX of programs. It returns how long the text is now and whether it is another.
@@ -177,7 +180,7 @@ func plainByte(c byte) byte {
 	switch {
 	case 'A' <= c && c <= 'Z':
 		return c | 0x20
-	case c == nextParam || c == nextValue:
+	case c == nextParam || c == nextValue || c == cutOff:
 		return ' '
 	}
 	return c
@@ -238,10 +241,14 @@ func fold(text []byte, n int) int {
 		case c >= 0xc0:
 			c, size = unfolded(text[i:])
 		}
-		if size == 1 || c != 0xff {
+		switch {
+		case size == 1:
+			text[n] = c
+			n++
+		case c != 0xff:
 			text[n] = plainByte(c)
 			n++
-		} else {
+		default:
 			n += copy(text[n:], text[i:i+size])
 		}
 		i += size

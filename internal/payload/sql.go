@@ -19,8 +19,9 @@ func (s *Scanner) sql(value []byte) Finding {
 	if len(tokens) < 2 {
 		return 0
 	}
-	r := sqlReader{text: value, tokens: tokens}
-	if tokens[0].kind == kindSelect && r.isWhole() {
+	r := sqlReader{text: value, tokens: tokens, cut: value[0] == cutOff}
+	cutEnd := value[len(value)-1] == cutOff
+	if tokens[0].kind == kindSelect && r.isWhole(cutEnd) {
 		return 0
 	}
 	if r.read() {
@@ -40,12 +41,13 @@ type sqlReader struct {
 	proofs         int // of kindProof and kindVariable so far
 	weight         int // tokens so far that only SQL has: select, union, comments, calls
 	sentence       int8
+	cut            bool // the beginning was left out: it is not known which quotes are open
 }
 
 // isWhole reports whether a value that begins with "select" is a whole statement, as
 // consoles and their links have it: it ends no quote but its own, and nothing is cut
 // off or waited for.
-func (r *sqlReader) isWhole() bool {
+func (r *sqlReader) isWhole(cutEnd bool) bool {
 	single, double, from := 0, 0, false
 	for i, t := range r.tokens {
 		switch t.kind {
@@ -63,7 +65,7 @@ func (r *sqlReader) isWhole() bool {
 			}
 		}
 	}
-	return from && single%2 == 0 && double%2 == 0
+	return from && (cutEnd || single%2 == 0 && double%2 == 0)
 }
 
 // read reports whether the tokens hold an injection.
@@ -146,7 +148,7 @@ func (r *sqlReader) read() bool {
 	}
 	// A name that no site takes proves nothing in a sentence about it. Beside anything
 	// else that only SQL has, it does.
-	if r.proofs > 0 && (r.weight > 0 || r.calls > 0 || r.bracket < 0 || r.single%2 != 0 || r.proofs > 1 || r.opens()) && !r.isSentence() {
+	if r.proofs > 0 && (r.weight > 0 || r.calls > 0 || !r.cut && (r.bracket < 0 || r.single%2 != 0) || r.proofs > 1 || r.opens()) && !r.isSentence() {
 		return true
 	}
 	// One call is what a manual quotes; a row of them that is cut off is none.
@@ -157,7 +159,7 @@ func (r *sqlReader) read() bool {
 // the sign of a comment, whatever is between: x'|email--  y'collate nocase--
 func (r *sqlReader) isCutOff() bool {
 	last := len(r.tokens) - 1
-	if r.tokens[last].kind != kindComment || r.single%2 == 0 && r.double%2 == 0 || last > 12 {
+	if r.cut || r.tokens[last].kind != kindComment || r.single%2 == 0 && r.double%2 == 0 || last > 12 {
 		return false
 	}
 	if end := r.tokens[last].from; end == 0 || isBlank(r.text[end-1]) {
@@ -223,6 +225,9 @@ func (r *sqlReader) wordAt(i int, words ...string) bool {
 // opened, or a bracket. A filter that a site itself takes (status='open' or
 // status='new') closes those that it opens.
 func (r *sqlReader) brokeOut(i int) bool {
+	if r.cut {
+		return false
+	}
 	switch r.kindAt(i - 1) {
 	case '\'':
 		return r.single%2 != 0
@@ -322,7 +327,7 @@ func (r *sqlReader) hasFrom(rest []token) bool {
 // isOrder takes what follows "order by" or "group by": a column's number, and what
 // only somebody who counts columns has before or behind it.
 func (r *sqlReader) isOrder(i int, rest []token) bool {
-	if peek(rest, 0) != kindNumber {
+	if r.cut || peek(rest, 0) != kindNumber {
 		return false
 	}
 	next := peek(rest, 2)
@@ -419,6 +424,9 @@ func (r *sqlReader) operand(tokens []token) (k kind, text []byte, rest []token) 
 // joins reports whether a quote at i ends one of the site's and goes straight on to
 // compare or add: '='  a'='a  '+(select ...  ' and
 func (r *sqlReader) joins(i int) bool {
+	if r.cut {
+		return false
+	}
 	k := r.tokens[i].kind
 	if k == '\'' && r.single > 0 || k == '"' && r.double > 0 {
 		return false
@@ -500,7 +508,7 @@ func (r *sqlReader) cuts(i int) bool {
 	case '(', kindEqual, ',', '[', '{', ':':
 		quote = 0 // it opens what is quoted
 	}
-	if r.kindAt(i+1) == quote && i == 1 {
+	if r.cut || r.kindAt(i+1) == quote && i == 1 {
 		quote = 0 // "--"
 	}
 	switch quote {

@@ -17,12 +17,15 @@ type way struct {
 	dots  bool // a part begins with more dots than any name has: what is left of "..\..\" where '\' got lost
 }
 
+// manyUps is how many "../" in a name no site needs.
+const manyUps = 3
+
 // files returns Traversal if a decoded text holds a way out or names a file of the
 // system.
 func (s *Scanner) files(text []byte, where place) Finding {
 	var w way
 	s.squashed, w = squash(s.squashed[:0], text)
-	if w.dots || w.odd && w.ups > 0 || w.ups >= 3 || where == inPath && w.above {
+	if w.dots || w.odd && w.ups > 0 || w.ups >= manyUps || where == inPath && w.above {
 		return Traversal
 	}
 	if where != inPath && w.ups == 2 && !isPart(s.squashed) {
@@ -75,7 +78,9 @@ func squash(dst, text []byte) ([]byte, way) {
 				depth--
 				w.odd = w.odd || part[len(part)-1] != '.' && part[2] == ';'
 				w.above = w.above || depth < 0
-				w.ups = max(w.ups, ups)
+				if w.ups = max(w.ups, ups); w.ups >= manyUps {
+					return dst, w
+				}
 			}
 			dst = append(dst[:segment], ".."...)
 		case len(part) > 0:
