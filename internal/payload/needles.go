@@ -56,7 +56,7 @@ func sqlHints() []needle {
 			"waitfor", "case", "like", "rlike", "sleep", "benchmark", "pg_sleep", "into", "procedure", "extractvalue", "updatexml", "information_schema", "load_file", "randomblob", "json_keys"),
 			needlesOf(hintSQL|hintSQLWords, match.Anywhere, "order by", "group by", "union")...),
 		// Keywords that may stand right behind a number, and what ends a quote.
-		needlesOf(hintSQL, match.Anywhere, " or", "or ", "or(", "\tor", "\nor", "\ror", "/or", ")or", "'or", "\"or", "0or", "1or", "union", "0and", "1and", "'and", ")and", "--", "/*", "'#", "' #", "\"#", "||", "&&", "';", "\";", "')", "\")", "'=", "'<", "'>", "' =",
+		needlesOf(hintSQL, match.Anywhere, " or", "or ", "or(", "\tor", "\nor", "\ror", "*/or", ")or", "'or", "\"or", "0or", "1or", "union", "0and", "1and", "'and", ")and", "--", "/*", "'#", "' #", "\"#", "||", "&&", "';", "\";", "')", "\")", "'=", "'<", "'>", "' =",
 			"'+", "'-", "'*", "'^", "'|", "@@", "0x", "char(", "chr(", "concat", "# ")...,
 	)
 }

@@ -153,7 +153,7 @@ var signOf = func() (of [256]sign) {
 		sign  sign
 		bytes string
 	}{
-		{signSQL, "'\"=<>()#,;*|&@`/-" + "\\"}, {signMarkup, "<'\"`(:[=."}, {signCommand, ";|&`$\n\r<>"}, {signTemplate, "{[@%"}, {signBreak, "\r\n"}, {signCode, "({?"},
+		{signSQL, "'\"=<>()#;*|&@`" + "\\"}, {signMarkup, "<'\"`(:[=."}, {signCommand, ";|&`$\n\r<>"}, {signTemplate, "{[@%"}, {signBreak, "\r\n"}, {signCode, "({?"},
 	} {
 		for i := range len(group.bytes) {
 			of[group.bytes[i]] |= group.sign
@@ -164,7 +164,7 @@ var signOf = func() (of [256]sign) {
 			of[c] = signLow
 		}
 	}
-	of[','], of['-'] = signLow|signSQL, signLow
+	of['-'] = signLow
 	of[':'] = signLow | signMarkup
 	return of
 }()
@@ -191,7 +191,7 @@ func isName(name []byte) bool {
 // hasAny reports whether a text holds a byte of a set.
 func hasAny(text []byte, set *[256]uint8) bool {
 	for len(text) >= 8 {
-		if len(text) > 128 && alphanumeric(binary.LittleEndian.Uint64(text)) {
+		if len(text) > 128 && dull(binary.LittleEndian.Uint64(text)) {
 			text = text[8:]
 			continue
 		}
@@ -207,15 +207,6 @@ func hasAny(text []byte, set *[256]uint8) bool {
 		}
 	}
 	return false
-}
-
-// alphanumeric reports whether all of eight bytes are letters or digits.
-func alphanumeric(w uint64) bool {
-	low := w &^ highBits
-	folded := low | 0x20*everyByte
-	letter := (folded + (0x80-'a')*everyByte) &^ (folded + (0x7f-'z')*everyByte)
-	digit := (low + (0x80-'0')*everyByte) &^ (low + (0x7f-'9')*everyByte)
-	return (letter|digit)&^w&highBits == highBits
 }
 
 // allBut returns the set of all bytes but letters, digits and some.
