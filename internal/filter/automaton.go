@@ -6,13 +6,13 @@ package filter
 type automaton struct {
 	class   [256]uint8 // bytes that no needle holds share class 0
 	classes uint32
-	next    []uint32 // row of a state + class -> row of the next state << 1, and 1 if needles end there
-	ends    map[uint32][]uint16
+	next    []uint32   // row of a state + class -> row of the next state << 1, and 1 if needles end there
+	ends    [][]uint16 // of each state: the needles that end there
 	longest int
 }
 
 func newAutomaton(needles []needle) *automaton {
-	a := &automaton{classes: 1, ends: map[uint32][]uint16{}}
+	a := &automaton{classes: 1}
 	for _, n := range needles {
 		a.longest = max(a.longest, len(n.text))
 		for i := range len(n.text) {
@@ -36,6 +36,7 @@ func newAutomaton(needles []needle) *automaton {
 func (a *automaton) addState() uint32 {
 	row := uint32(len(a.next))
 	a.next = append(a.next, make([]uint32, a.classes)...)
+	a.ends = append(a.ends, nil)
 	return row
 }
 
@@ -54,7 +55,7 @@ func (a *automaton) insert(index uint16, text string) {
 		}
 		row = a.next[at]
 	}
-	a.ends[row] = append(a.ends[row], index)
+	a.ends[row/a.classes] = append(a.ends[row/a.classes], index)
 }
 
 // connect turns the trie into the machine. It goes by distance from the root: the
@@ -76,14 +77,14 @@ func (a *automaton) connect() {
 			}
 			if row != 0 {
 				fallback[to] = back[class]
-				a.ends[to] = append(a.ends[to], a.ends[back[class]]...)
+				a.ends[to/a.classes] = append(a.ends[to/a.classes], a.ends[back[class]/a.classes]...)
 			}
 			queue = append(queue, to)
 		}
 	}
 	for i, to := range a.next {
 		a.next[i] = to << 1
-		if len(a.ends[to]) > 0 {
+		if len(a.ends[to/a.classes]) > 0 {
 			a.next[i] |= 1
 		}
 	}

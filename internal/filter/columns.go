@@ -3,6 +3,7 @@ package filter
 import (
 	"bytes"
 	"hash/maphash"
+	"math/bits"
 
 	"weir/internal/cloudfront"
 )
@@ -56,9 +57,17 @@ func newCache(size, words int) cache {
 // slot returns the slot of a key and whether it holds what is known of it. If not, it is
 // empty, and the caller's to fill.
 func (c *cache) slot(key uint64) (flags *uint64, words []uint64, hit bool) {
-	s := c.slots[int(key&c.mask)*c.stride:][:c.stride]
+	at := int(key & c.mask)
+	s := c.slots[at*c.stride:][:c.stride]
 	if s[0] == key && s[1] != 0 {
 		return &s[1], s[2:], true
+	}
+	other := c.slots[(at^1)*c.stride:][:c.stride]
+	if other[0] == key && other[1] != 0 {
+		return &other[1], other[2:], true
+	}
+	if s[1] != 0 {
+		copy(other, s) // the older of two texts in one place gives way
 	}
 	clear(s)
 	s[0], s[1] = key, isKnown
@@ -70,13 +79,16 @@ type columnMatcher struct {
 	field  fieldID
 	ix     *index
 	cache  cache
-	plain  []span
-	target target // for views that undo escapes
+	target target
 	text   []byte
+
+	short bool     // its values are short, and mostly that of the record before
+	key   uint64   // of that; 0 = none
+	last  []uint64 // its bits
 }
 
 func newColumnMatcher(f fieldID, ix *index, size int) *columnMatcher {
-	m := &columnMatcher{field: f, ix: ix, cache: newCache(size, ix.words)}
+	m := &columnMatcher{field: f, ix: ix, cache: newCache(size, ix.words), short: size == rememberedShort}
 	m.target = *newTarget(ix)
 	return m
 }
@@ -84,7 +96,30 @@ func newColumnMatcher(f fieldID, ix *index, size int) *columnMatcher {
 // bits returns the bits of a record's column.
 func (m *columnMatcher) bits(r *cloudfront.Record, seed maphash.Seed) []uint64 {
 	raw := column(r, m.field)
-	_, words, hit := m.cache.slot(maphash.Bytes(seed, raw))
+	if m.short && len(raw) < 8 {
+		key := pack(raw)
+		if key == m.key {
+			return m.last
+		}
+		words := m.known(key, raw)
+		m.key, m.last = key, words
+		return words
+	}
+	m.key = 0 // last may be overwritten
+	return m.known(maphash.Bytes(seed, raw), raw)
+}
+
+// pack makes a key of a text of less than 8 bytes.
+func pack(text []byte) uint64 {
+	key := uint64(len(text)) + 1
+	for _, c := range text {
+		key = key<<8 | uint64(c)
+	}
+	return bits.ReverseBytes64(key * behindPath) // both can be undone, so it is the text's own
+}
+
+func (m *columnMatcher) known(key uint64, raw []byte) []uint64 {
+	_, words, hit := m.cache.slot(key)
 	if !hit {
 		m.text = fieldText(raw, m.text[:0], m.field)
 		m.evaluate(m.text, words)

@@ -1,7 +1,9 @@
 package filter
 
 import (
+	"encoding/binary"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -12,7 +14,8 @@ type view struct {
 	field    fieldID
 	unescape string
 	role     role
-	prefix   int // when not 0, no more than so many bytes at the start decide about it
+	prefix   int              // when not 0, no more than so many bytes at the start decide about it
+	letters  [numLetters]bool // those that its needles are in
 }
 
 // A role says which part of evt.Meta.http_path a view is of. Path and query are looked
@@ -50,11 +53,19 @@ type needle struct {
 // A pattern is a regular expression that is run when its bit maybe is set.
 type pattern struct {
 	re      *regexp.Regexp
+	dfa     *dfa // nil when it would be too large
 	view    int
 	letters letters
 	folds   bool
 	maybe   int // -1 = always
 	bit     int
+}
+
+// equals are the literals that have to be all of a view, as it is.
+type equals struct {
+	view    int
+	bits    map[string][]int
+	longest int
 }
 
 // A pair of bits that together set a third.
@@ -69,13 +80,12 @@ type index struct {
 	tests    []*atom
 	pairs    []pair
 	machine  *automaton
+	equals   []equals
 
 	base  int // the first of its atoms in the bits of a record
 	atoms int // how many words hold atoms; further ones hold what the index itself needs
 	words int
 	bits  int
-
-	wide [numLetters]bool // which letters its needles are in
 }
 
 // newIndex makes an index of atoms whose bits are base and following.
@@ -89,7 +99,7 @@ func newIndex(atoms []*atom, base int) *index {
 		ix.bound(i)
 	}
 	for _, n := range ix.needles {
-		ix.wide[n.letters] = true
+		ix.views[n.view].letters[n.letters] = true
 	}
 	if len(ix.needles) > 0 {
 		ix.machine = newAutomaton(ix.needles)
@@ -128,7 +138,7 @@ func (ix *index) pattern(re *regexp.Regexp, at int, letters letters, bit int) {
 		without = "?"
 	}
 	texts, folds := required(re, without)
-	p := pattern{re: re, view: at, letters: letters, folds: folds, maybe: -1, bit: bit}
+	p := pattern{re: re, dfa: newDFA(re, letters), view: at, letters: letters, folds: folds, maybe: -1, bit: bit}
 	if texts != nil {
 		p.maybe = ix.newBit()
 		for _, text := range texts {
@@ -155,7 +165,7 @@ func (ix *index) view(v view) int {
 
 // literal adds a needle, and the halves of one in path and query.
 func (ix *index) literal(n needle) {
-	ix.needles = append(ix.needles, n)
+	ix.insert(n)
 	v := ix.views[n.view]
 	if v.field != fieldPath || strings.Count(n.text, "?") != 1 {
 		return
@@ -174,7 +184,7 @@ func (ix *index) literal(n needle) {
 		if before == "" { // it begins with the '?': no path is empty
 			return
 		}
-		ix.needles = append(ix.needles, half)
+		ix.insert(half)
 	}
 	if behind != "" {
 		v.role = head
@@ -182,9 +192,25 @@ func (ix *index) literal(n needle) {
 		half.text, half.start, half.wordStart, half.bit = behind, true, false, ix.newBit()
 		half.view = ix.view(v)
 		p.head = half.bit
-		ix.needles = append(ix.needles, half)
+		ix.insert(half)
 	}
 	ix.pairs = append(ix.pairs, p)
+}
+
+// insert adds a needle to the automaton, or to the texts that are looked up.
+func (ix *index) insert(n needle) {
+	if !n.start || !n.end || n.letters != asIs || n.wordStart || n.wordEnd {
+		ix.needles = append(ix.needles, n)
+		return
+	}
+	at := slices.IndexFunc(ix.equals, func(e equals) bool { return e.view == n.view })
+	if at < 0 {
+		at = len(ix.equals)
+		ix.equals = append(ix.equals, equals{view: n.view, bits: map[string][]int{}})
+	}
+	e := &ix.equals[at]
+	e.longest = max(e.longest, len(n.text))
+	e.bits[n.text] = append(e.bits[n.text], n.bit)
 }
 
 // bound works out how much of a view has to be looked at.
@@ -204,12 +230,25 @@ func (ix *index) bound(at int) {
 			return
 		}
 	}
+	for _, e := range ix.equals {
+		if e.view == at {
+			return
+		}
+	}
 	ix.views[at].prefix = 4*longest + utf8.UTFMax // letters of the other case may be shorter
 }
 
 // scan sets the bits of the needles that are found in a text, in which the views lie
 // where spans say.
 func (ix *index) scan(text []byte, spans []span, bits []uint64, s *scratch) {
+	for i := range ix.equals {
+		e := &ix.equals[i]
+		if at := &spans[e.view]; at.complete() && at.to-at.from <= e.longest && at.to > at.from {
+			for _, bit := range e.bits[string(text[at.from:at.to])] {
+				setBit(bits, bit)
+			}
+		}
+	}
 	if ix.machine == nil || len(text) == 0 {
 		return
 	}
@@ -223,36 +262,78 @@ func (ix *index) scan(text []byte, spans []span, bits []uint64, s *scratch) {
 		}
 	}
 	for l := range numLetters {
-		if !ix.wide[l] {
+		if !ix.wants(l, spans) {
 			continue
 		}
 		if l == asIs {
 			ix.pass(text, spans, bits, l)
 			continue
 		}
-		moved := s.moved[:0]
-		s.wide = s.wide[:0]
-		s.wide, moved = recase(s.wide, text, spans, moved, l)
-		s.moved = moved
-		ix.pass(s.wide, moved, bits, l)
+		s.recase(text, spans, l)
+		ix.pass(s.wide, s.moved, bits, l)
 	}
 }
 
-// recase appends a text in other letters, and where spans are in it. Every end of a
-// span is at an ASCII character, so that no character is cut in two.
-func recase(dst, text []byte, spans, moved []span, l letters) ([]byte, []span) {
-	at := make(map[int]int, 8)
-	for _, s := range spans {
-		for _, i := range [...]int{s.from, s.to} {
-			at[i] = -1
+// wants tells whether a view that lies in the text has needles in some letters.
+func (ix *index) wants(l letters, spans []span) bool {
+	for i := range spans {
+		if spans[i].from <= spans[i].to && ix.views[i].letters[l] {
+			return true
 		}
 	}
-	for i := 0; i <= len(text); {
-		if _, ok := at[i]; ok {
-			at[i] = len(dst)
+	return false
+}
+
+// recase makes wide the text in other letters, and moved the spans in it. Every end of
+// a span is at an ASCII character, so that no character is cut in two.
+func (s *scratch) recase(text []byte, spans []span, l letters) {
+	s.cuts = append(s.cuts[:0], len(text))
+	for _, span := range spans {
+		if span.from <= span.to {
+			s.cuts = append(s.cuts, span.from, span.to)
 		}
-		if i == len(text) {
-			break
+	}
+	slices.Sort(s.cuts)
+	s.cuts = slices.Compact(s.cuts)
+	s.wide, s.ends = s.wide[:0], s.ends[:0]
+	done := 0
+	for _, cut := range s.cuts {
+		s.wide = appendCase(s.wide, text[done:cut], l)
+		s.ends = append(s.ends, len(s.wide))
+		done = cut
+	}
+	s.moved = s.moved[:0]
+	for _, old := range spans {
+		m := absent
+		if old.from <= old.to {
+			from, _ := slices.BinarySearch(s.cuts, old.from)
+			to, _ := slices.BinarySearch(s.cuts, old.to)
+			m = span{s.ends[from], s.ends[to], old.begin, old.finish}
+			if m.begin >= 0 {
+				m.begin = m.from
+			}
+			if m.finish >= 0 {
+				m.finish = m.to
+			}
+		}
+		s.moved = append(s.moved, m)
+	}
+}
+
+// appendCase is strings.ToUpper, or ToLower, of a text that is not ASCII.
+func appendCase(dst, text []byte, l letters) []byte {
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < utf8.RuneSelf {
+			switch {
+			case l == inLower:
+				c = lower(c)
+			case 'a' <= c && c <= 'z':
+				c -= 'a' - 'A'
+			}
+			dst = append(dst, c)
+			i++
+			continue
 		}
 		r, n := utf8.DecodeRune(text[i:])
 		if l == inUpper {
@@ -263,25 +344,16 @@ func recase(dst, text []byte, spans, moved []span, l letters) ([]byte, []span) {
 		dst = utf8.AppendRune(dst, r)
 		i += n
 	}
-	for _, s := range spans {
-		m := absent
-		if s.from <= s.to {
-			m = span{at[s.from], at[s.to], s.begin, s.finish}
-			if m.begin >= 0 {
-				m.begin = m.from
-			}
-			if m.finish >= 0 {
-				m.finish = m.to
-			}
-		}
-		moved = append(moved, m)
-	}
-	return dst, moved
+	return dst
 }
 
 // pass runs the automaton once. letters are those that the text is in, as far as it is
 // not ASCII; numLetters when it is, since then all can be found in it.
 func (ix *index) pass(text []byte, spans []span, bits []uint64, l letters) {
+	if len(text) >= 4*minLane && len(text) >= 8*ix.machine.longest {
+		ix.lanes(text, spans, bits, l)
+		return
+	}
 	a := ix.machine
 	next, class := a.next, &a.class
 	row := uint32(0)
@@ -294,8 +366,42 @@ func (ix *index) pass(text []byte, spans []span, bits []uint64, l letters) {
 	}
 }
 
+const minLane = 128
+
+// lanes is pass over a long text: four parts of it at once, since each step waits for
+// the memory of the one before. The parts overlap by the longest needle.
+func (ix *index) lanes(text []byte, spans []span, bits []uint64, l letters) {
+	a := ix.machine
+	next, class := a.next, &a.class
+	n := (len(text) + 3*(a.longest-1)) / 4 // so that four of them, overlapping, are the whole
+	step := n - (a.longest - 1)
+	p0, p1, p2, p3 := text[:n], text[step:][:n], text[2*step:][:n], text[3*step:]
+	var r0, r1, r2, r3 uint32
+	for i := range n {
+		t0 := next[r0+uint32(class[p0[i]])]
+		t1 := next[r1+uint32(class[p1[i]])]
+		t2 := next[r2+uint32(class[p2[i]])]
+		t3 := next[r3+uint32(class[p3[i]])]
+		r0, r1, r2, r3 = t0>>1, t1>>1, t2>>1, t3>>1
+		if (t0|t1|t2|t3)&1 == 0 {
+			continue
+		}
+		for lane, to := range [...]uint32{t0, t1, t2, t3} {
+			if to&1 != 0 {
+				ix.found(to>>1, text, lane*step+i+1, spans, bits, l)
+			}
+		}
+	}
+	for i := n; i < len(p3); i++ { // what does not divide by four
+		to := next[r3+uint32(class[p3[i]])]
+		if r3 = to >> 1; to&1 != 0 {
+			ix.found(r3, text, 3*step+i+1, spans, bits, l)
+		}
+	}
+}
+
 func (ix *index) found(row uint32, text []byte, end int, spans []span, bits []uint64, l letters) {
-	for _, i := range ix.machine.ends[row] {
+	for _, i := range ix.machine.ends[row/ix.machine.classes] {
 		n := &ix.needles[i]
 		if bits[n.bit>>6]>>(n.bit&63)&1 != 0 {
 			continue
@@ -335,22 +441,40 @@ func (ix *index) run(text []byte, spans []span, bits []uint64) {
 			continue
 		}
 		t := text[s.from:s.to]
-		if p.letters == asIs && p.re.Match(t) || p.letters != asIs && p.re.MatchString(p.letters.apply(string(t))) {
+		if p.matches(t) {
 			setBit(bits, p.bit)
 		}
 	}
+}
+
+func (p *pattern) matches(text []byte) bool {
+	switch {
+	case p.dfa != nil && isASCII(text):
+		return p.dfa.match(text)
+	case p.letters == asIs:
+		return p.re.Match(text)
+	}
+	return p.re.MatchString(p.letters.apply(string(text)))
 }
 
 // scratch is what a scan of a text that is not ASCII needs.
 type scratch struct {
 	wide  []byte
 	moved []span
+	cuts  []int // where spans begin and end, in the text
+	ends  []int // and in wide
 }
 
 func setBit(bits []uint64, i int)      { bits[i>>6] |= 1 << (i & 63) }
 func hasBit(bits []uint64, i int) bool { return bits[i>>6]>>(i&63)&1 != 0 }
 
 func isASCII(b []byte) bool {
+	for len(b) >= 8 {
+		if binary.LittleEndian.Uint64(b)&0x8080808080808080 != 0 {
+			return false
+		}
+		b = b[8:]
+	}
 	for _, c := range b {
 		if c >= utf8.RuneSelf {
 			return false

@@ -38,7 +38,7 @@ type Matcher struct {
 
 	machine vm.VM
 	record  *cloudfront.Record
-	odd     bool // the record's path and query are not split where they seem to be
+	text    []byte
 	facts   *Facts
 	env     *env // of the record; nil until it is needed
 	runs    uint64
@@ -114,7 +114,6 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	u, seed := m.target, m.set.seed
 	stem, query := r.Path(), r.Query()
 	key := maphash.Bytes(seed, stem)
-	m.odd = false
 	if len(query) == 0 {
 		flags, words, hit := m.stems.slot(key)
 		if !hit {
@@ -122,7 +121,6 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 			*flags = flagsOf(u.text, true)
 			u.all(u.text, words)
 		}
-		m.odd = *flags&isOdd != 0
 		return words
 	}
 	key += behindPath
@@ -143,7 +141,6 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	}
 	all := *flags | *queryFlags
 	if all&isOdd != 0 {
-		m.odd = true
 		_, words, hit := m.wholes.slot(key ^ bits.RotateLeft64(queryKey, 32))
 		if !hit {
 			u.text = append(wire(u.text[:0], stem), '?')

@@ -2,8 +2,9 @@ package filter
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
-	"strings"
+	"unicode"
 	"unicode/utf8"
 	"unsafe"
 )
@@ -132,48 +133,62 @@ func (l *layout) span(f fieldID) span {
 	return absent
 }
 
-// appendUnescaped is pathUnescape into a buffer.
-func appendUnescaped(dst, src []byte, plus bool) []byte {
+// appendUnescaped is pathUnescape into a buffer, or queryUnescape; of the result it makes
+// most bytes at most.
+func appendUnescaped(dst, src []byte, plus bool, most int) []byte {
 	start := len(dst)
+	n := start
+	dst = slices.Grow(dst, len(src))[:start+len(src)]
+	end := start + most
 	for i := 0; i < len(src); i++ {
 		c := src[i]
-		switch {
-		case c == '%':
+		if c == '%' {
 			if i+2 >= len(src) {
 				return append(dst[:start], src...)
 			}
-			h, l := hexDigit(src[i+1]), hexDigit(src[i+2])
+			h, l := hexDigits[src[i+1]], hexDigits[src[i+2]]
 			if h|l > 0xf {
 				return append(dst[:start], src...)
 			}
 			c = h<<4 | l
 			i += 2
-		case c == '+' && plus:
+		} else if c == '+' && plus {
 			c = ' '
 		}
-		dst = append(dst, c)
+		dst[n] = c
+		if n++; n < end {
+			continue
+		}
+		// Enough. But the rest has to be well formed.
+		next := bytes.IndexByte(src[i+1:], '%')
+		if next < 0 {
+			break
+		}
+		i += next
+		n--
 	}
-	return dst
+	return dst[:n]
 }
 
-func hexDigit(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
+// hexDigits holds the value of every hexadecimal digit, and more than 0xf for every
+// other byte.
+var hexDigits = func() (values [256]byte) {
+	for i := range values {
+		values[i] = 0xf0
 	}
-	return 0xff
-}
+	for i, c := range "0123456789abcdef" {
+		values[c] = byte(i)
+		values[unicode.ToUpper(c)] = byte(i)
+	}
+	return values
+}()
 
 // wire appends a column with the log's escapes undone.
 func wire(dst, raw []byte) []byte {
 	if bytes.IndexByte(raw, '%') < 0 {
 		return append(dst, raw...)
 	}
-	return appendUnescaped(dst, raw, false)
+	return appendUnescaped(dst, raw, false, len(raw)+1)
 }
 
 func flagsOf(text []byte, isStem bool) (flags uint64) {
@@ -299,7 +314,11 @@ func (u *target) undoView(i int, text []byte, at span, bits []uint64) {
 	t := append(u.tmp[:0], text[at.from:at.to]...)
 	for _, how := range v.unescape {
 		n := len(t)
-		t = appendUnescaped(t, t[:n], how == 'Q')
+		most := n + 1
+		if v.prefix > 0 && len(v.unescape) == 1 {
+			most = v.prefix
+		}
+		t = appendUnescaped(t, t[:n], how == 'Q', most)
 		t = append(t[:0], t[n:]...)
 	}
 	u.tmp = t
@@ -344,7 +363,12 @@ func (u *target) test(text []byte, l *layout, bits []uint64, mine func(fieldID) 
 }
 
 func staticText(l *layout, text []byte) string {
-	if l.hasDir && l.ext.to-l.ext.from < 64 && staticExtensions[strings.ToUpper(string(text[l.ext.from:l.ext.to]))] {
+	var buf [16]byte
+	ext := text[l.ext.from:l.ext.to]
+	if len(ext) > len(buf) {
+		return "false"
+	}
+	if upper := appendCase(buf[:0], ext, inUpper); staticExtensions[string(upper)] {
 		return "true"
 	}
 	return "false"

@@ -158,7 +158,50 @@ func (m *Matcher) part(p part) uint64 {
 		}
 		return m.Outside(p.outside)
 	}
-	return m.set.fingerprint(m.plain().Evt.field(p.field))
+	return m.fieldValue(p.field)
+}
+
+// fieldValue returns the fingerprint of a field. A column that is the field but for the
+// log's escapes stands for it, since CloudFront escapes a text in one way.
+func (m *Matcher) fieldValue(f fieldID) uint64 {
+	r := m.record
+	if f > lastOfTarget {
+		return m.hash(column(r, f))
+	}
+	stem, query := r.Path(), r.Query()
+	odd := flagsOf(stem, true) | flagsOf(query, false) // as logged: '?' and '/' are not escaped
+	switch {
+	case f == fieldPath && len(query) == 0:
+		return m.hash(stem)
+	case f == fieldPath:
+		return mix(m.hash(stem), m.hash(query))
+	case odd&(isOdd|isEscaped) != 0:
+	case f == fieldRequest:
+		return m.hash(stem)
+	case f == fieldArgs:
+		return m.hash(query)
+	}
+	m.text = wire(m.text[:0], stem)
+	if len(query) > 0 {
+		m.text = wire(append(m.text, '?'), query)
+	}
+	l := lay(m.text)
+	switch f {
+	case fieldArgsLen:
+		return m.set.fingerprint(m.plain().Evt.field(f))
+	case fieldStatic:
+		return m.set.fingerprint(staticText(&l, m.text))
+	}
+	at := l.span(f)
+	return m.hash(m.text[at.from:at.to])
+}
+
+// hash is fingerprint of bytes.
+func (m *Matcher) hash(b []byte) uint64 {
+	if len(b) == 0 {
+		return 0
+	}
+	return max(1, maphash.Bytes(m.set.seed, b))
 }
 
 // mix adds a fingerprint to others. It is 0 only if all are.
