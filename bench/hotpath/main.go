@@ -62,6 +62,10 @@ func run(o options) error {
 		if err := measureBuckets(t, o.clients); err != nil {
 			return fmt.Errorf("buckets: %w", err)
 		}
+	} else {
+		for _, row := range []int{rowFar, rowBytes, rowGC, rowFlood} {
+			t.skip(row, "left out by -clients 0")
+		}
 	}
 	lines, fields, err := load(o.log, o.fields)
 	if err != nil {
