@@ -4,7 +4,7 @@ import "encoding/binary"
 
 // Limits of what is read of a column, in bytes as logged.
 const (
-	maxWhole = 768 // a text up to this long is read whole
+	maxWhole = 512 // a text up to this long is read whole
 	maxHead  = 288 // of a longer one, condensed: from its beginning
 	maxTail  = 128 // and from its end
 	keptRun  = 16  // of a plain stretch, at either end
@@ -40,8 +40,8 @@ func (s *Scanner) condense(raw []byte) []byte {
 	return s.short
 }
 
-// cutOff begins a value whose beginning was left out, and ends one whose end was. CloudFront escapes the byte, so
-// that only condense can make it.
+// cutOff begins a value whose beginning was left out, and ends one whose end was.
+// CloudFront escapes the byte, so that only condense can make it.
 const cutOff = 0x03
 
 // appendHead condenses the beginning of a text until dst has maxHead bytes, and

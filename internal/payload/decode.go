@@ -1,13 +1,11 @@
 package payload
 
-// A decoded text is what its escapes stand for, in lower case, with two marks of our
-// own: the separators that the client wrote between parameters, which no escape
-// can make.
+// A decoded text is what its escapes stand for, in lower case, with marks of our own
+// that no escape can make: the separators that the client wrote between parameters,
+// and cutOff.
 const (
 	nextParam = 0x01 // the '&' before the next parameter
 	nextValue = 0x02 // the first '=' in a parameter
-
-	// And cutOff.
 )
 
 // maxRounds is how many layers of the client's own escapes are undone.

@@ -42,7 +42,7 @@ const (
 )
 
 // maxTokens bounds the work on a hostile text.
-const maxTokens = 256
+const maxTokens = 192
 
 // appendTokens cuts a decoded value into tokens. White space, comments that end and
 // what is not ASCII only separate.
