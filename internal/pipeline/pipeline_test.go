@@ -273,7 +273,7 @@ func TestManySources(t *testing.T) {
 	for s := range sources {
 		wg.Go(func() {
 			for r := range rounds {
-				if err := h.Handle(context.Background(), attack(fmt.Sprintf("198.51.%d.%d", s, r)), nil); err != nil {
+				if err := h.Handle(context.Background(), attack(fmt.Sprintf("10.%d.%d.7", s, r)), nil); err != nil {
 					t.Error(err)
 				}
 			}

@@ -10,13 +10,16 @@ import (
 // answer returns what the answer says. It says nothing when the request never got
 // past the edge: what a firewall, a country block or a quota answers is no evidence
 // against the client, least of all when it is our own ban.
-func (s *Set) answer(r *cloudfront.Record) facts {
-	if r.Status == 0 || s.isOurBlock(r) || r.Status >= 400 && isRefusedByEdge(r) {
+func (s *Set) answer(r *cloudfront.Record) uint64 {
+	if s.isOurBlock(r) {
+		return wasBlocked
+	}
+	if r.Status == 0 || r.Status >= 400 && isRefusedByEdge(r) {
 		return 0
 	}
 	f := wasServed
 	switch r.Status {
-	case 400, 404:
+	case 400, 404, 410:
 		f |= wasMissing
 	case 401:
 		f |= wasDenied
@@ -29,9 +32,13 @@ func (s *Set) answer(r *cloudfront.Record) facts {
 	case 2:
 		f |= wasOK
 	case 3:
-		f |= wasRedirected
+		if r.Status != 304 {
+			f |= wasRedirected
+		}
 	case 4:
 		f |= wasRefused
+	case 5:
+		f |= wasFailing
 	}
 	contentType := r.Raw(cloudfront.FieldSCContentType)
 	if hasPrefix(contentType, "text/html") {
@@ -39,10 +46,28 @@ func (s *Set) answer(r *cloudfront.Record) facts {
 	} else if bytes.Contains(contentType, []byte("json")) {
 		f |= wasJSON
 	}
-	if result := r.Raw(cloudfront.FieldXEdgeResultType); result != nil && !hasSuffix(result, "Hit") {
+	result := r.Raw(cloudfront.FieldXEdgeResultType)
+	if result != nil && !hasSuffix(result, "Hit") {
 		f |= wasFetched
 	}
+	if f&(wasOK|wasHTML) == wasOK|wasHTML && string(result) == "Error" && isErrorPage(r) {
+		f |= wasSoftMissing
+	}
 	return f
+}
+
+// isErrorPage reports whether a 2xx with the result Error is the page that the
+// distribution gives in place of an error. Where the client went away, the result
+// is Error, too, and the details say so.
+func isErrorPage(r *cloudfront.Record) bool {
+	if response := r.Raw(cloudfront.FieldXEdgeResponseResultType); response != nil && string(response) != "Error" {
+		return false
+	}
+	switch string(r.Raw(cloudfront.FieldXEdgeDetailedResultType)) {
+	case "", "Error", "OriginError":
+		return true
+	}
+	return false
 }
 
 // isOurBlock recognises the WAF's answer to those whom we had blocked.
@@ -52,9 +77,11 @@ func (s *Set) isOurBlock(r *cloudfront.Record) bool {
 }
 
 // isRefusedByEdge recognises the refusals that the site had no part in. A WAF's
-// block has no mark of its own, so it is known by its shape: 403, an error in every
-// respect, a page, and no origin that was asked. S3's 403 for a missing file is
-// XML, and it counts.
+// block has no mark of its own, so it is known by its shape: 403, or another status
+// that its owner chose, an error in every respect, and no origin that was asked. A 404
+// that comes from the cache looks the same, so it counts. Where it is not logged
+// whether one was, the length of the WAF's own page has to do. S3's 403 for a missing
+// file is XML, and it counts even when it comes from the cache.
 func isRefusedByEdge(r *cloudfront.Record) bool {
 	detail := r.Raw(cloudfront.FieldXEdgeDetailedResultType)
 	switch string(detail) {
@@ -70,12 +97,16 @@ func isRefusedByEdge(r *cloudfront.Record) bool {
 			return true
 		}
 	}
-	return r.Status == 403 &&
-		r.Has(cloudfront.FieldOriginFBL) && r.Raw(cloudfront.FieldOriginFBL) == nil &&
+	const wafPage = "919"
+	contentType := r.Raw(cloudfront.FieldSCContentType)
+	refused := r.Raw(cloudfront.FieldOriginFBL) == nil && !bytes.Contains(contentType, []byte("xml"))
+	if !r.Has(cloudfront.FieldOriginFBL) {
+		refused = string(r.Raw(cloudfront.FieldSCContentLen)) == wafPage && hasPrefix(contentType, "text/html")
+	}
+	return refused && r.Status != 400 && r.Status != 404 && r.Status != 410 &&
 		isErrorOrUnknown(r, cloudfront.FieldXEdgeResultType) &&
 		isErrorOrUnknown(r, cloudfront.FieldXEdgeResponseResultType) &&
-		isErrorOrUnknown(r, cloudfront.FieldXEdgeDetailedResultType) &&
-		hasPrefix(r.Raw(cloudfront.FieldSCContentType), "text/html")
+		isErrorOrUnknown(r, cloudfront.FieldXEdgeDetailedResultType)
 }
 
 func isErrorOrUnknown(r *cloudfront.Record, f cloudfront.Field) bool {
@@ -83,34 +114,61 @@ func isErrorOrUnknown(r *cloudfront.Record, f cloudfront.Field) bool {
 	return value == nil || string(value) == "Error"
 }
 
-func method(r *cloudfront.Record) facts {
+func method(r *cloudfront.Record) uint64 {
 	switch string(r.Raw(cloudfront.FieldCSMethod)) {
-	case "POST":
+	case "POST", "PUT", "PATCH":
 		return isPost
-	case "GET", "HEAD":
+	case "GET":
 		return isRead
+	case "HEAD":
+		return isRead | isHead
 	}
 	return 0
 }
 
-// linked says whether the client came from a page of the same host.
-func linked(r *cloudfront.Record) facts {
-	_, from, ok := bytes.Cut(r.Raw(cloudfront.FieldCSReferer), []byte("://"))
+// origin says whether the client came from a page of the same host or of another.
+func origin(r *cloudfront.Record) uint64 {
+	referer := r.Raw(cloudfront.FieldCSReferer)
+	if referer == nil {
+		return 0
+	}
+	const shortest, longest = len("http:"), len("https:") // schemes
+	i := bytes.Index(referer[:min(len(referer), longest+2)], []byte("//"))
 	host := r.Raw(cloudfront.FieldCSHost)
-	if !ok || len(host) == 0 || len(from) < len(host) || !bytes.EqualFold(from[:len(host)], host) {
+	if i < shortest || len(host) == 0 {
 		return 0
 	}
-	if rest := from[len(host):]; len(rest) > 0 && rest[0] != '/' {
+	from := referer[i+2:]
+	if len(from) >= len(host) && bytes.EqualFold(from[:len(host)], host) && (len(from) == len(host) || from[len(host)] == '/') {
+		return isLinked
+	}
+	return isExternal
+}
+
+// signIn tells attempts to sign in that failed from those that did not. Places where
+// people sign in answer 401, 403 or 422, or show their form again; those for programs
+// answer 400, too. WordPress answers 200 when a password is wrong, and redirects when
+// it is right.
+func signIn(request, f uint64, status uint16) uint64 {
+	if request&isPost == 0 || f&wasServed == 0 || request&(pathLogin|pathToken|pathWPLogin) == 0 || request&isJetpack != 0 {
 		return 0
 	}
-	return isLinked
+	switch {
+	case status == 401, status == 403, status == 422, status == 400 && request&pathToken != 0,
+		request&pathWPLogin != 0 && f&wasOK != 0,
+		request&(pathLogin|pathToken|pathAPI) == pathLogin && f&(wasOK|wasHTML) == wasOK|wasHTML:
+		return wasLoginFailed
+	case f&(wasOK|wasRedirected) != 0:
+		return wasLoginOK
+	}
+	return 0
 }
 
 // jetpack says whether a request is a call of WordPress's XML-RPC of the kind that
 // its hosting service makes all day: signed, with the parameters that hold the
 // signature. Anybody can add them, so the service's network has to fit, too, where
 // it is logged.
-func jetpack(r *cloudfront.Record, path, query []byte) facts {
+func jetpack(r *cloudfront.Record, path, query []byte) uint64 {
 	const automattic = "2635"
 	if !hasSuffix(path, "/xmlrpc.php") {
 		return 0
@@ -128,6 +186,59 @@ func jetpack(r *cloudfront.Record, path, query []byte) facts {
 		return 0
 	}
 	return isJetpack
+}
+
+// cacheBuster recognises a query that is there only to miss the cache: one number,
+// or one random word, without a name or under one that means nothing.
+func cacheBuster(query []byte) uint64 {
+	if len(query) == 0 || len(query) > 64 {
+		return 0
+	}
+	name, value, ok := bytes.Cut(query, []byte{'='})
+	if !ok {
+		name, value = nil, query
+	}
+	if len(name) > 0 && !isMeaningless(name) || len(value) < 4 {
+		return 0
+	}
+	digits, letters := 0, 0
+	for _, c := range value {
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			letters++
+		case c != '.' && c != '-' && c != '_':
+			return 0
+		}
+	}
+	if digits == 0 && (letters > 0 && len(name) == 0 && len(value) < 8) {
+		return 0
+	}
+	return isCacheBuster
+}
+
+// isMeaningless reports whether the name of a parameter says nothing: one that tools
+// and scripts give to what is only to be different, or a random one.
+func isMeaningless(name []byte) bool {
+	switch string(name) {
+	case "_", "r", "rnd", "rand", "random", "t", "ts", "time", "timestamp", "cb", "cachebuster", "cachebust", "nocache", "bust", "v", "x", "z":
+		return true
+	}
+	digits, upper, lower := 0, 0, 0
+	for _, c := range name {
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+		case 'A' <= c && c <= 'Z':
+			upper++
+		case 'a' <= c && c <= 'z':
+			lower++
+		default:
+			return false
+		}
+	}
+	return len(name) >= 4 && (digits > 0 && upper+lower > 0 && digits*3 >= len(name) || upper > 1 && lower > 1 && digits > 0)
 }
 
 func hasPrefix(b []byte, prefix string) bool {

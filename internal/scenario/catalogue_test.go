@@ -39,8 +39,10 @@ func cases(t testing.TB) []testCase {
 }
 
 func TestCases(t *testing.T) {
-	m := testSet(t).NewMatcher()
+	set := testSet(t)
+	m := set.NewMatcher()
 	for _, c := range cases(t) {
+		set.site = newSite() // nothing is known of the site
 		names := hitNames(m, parseRequest(t, c.request).record(t))
 		if c.scenario == "nothing" {
 			names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "http-flood") })
@@ -76,5 +78,13 @@ func TestCatalogueIsSortedAndDescribed(t *testing.T) {
 	list[0].Name = "changed"
 	if Catalogue()[0].Name == "changed" {
 		t.Error("the list is not the caller's own")
+	}
+}
+
+func TestCatalogueIsComplete(t *testing.T) {
+	for _, s := range Catalogue() {
+		if s.Ban == 0 || s.Action == "" || !s.Remediation || s.Labels["behavior"] == "" || s.Origin != "built-in" {
+			t.Errorf("%s: ban %v, action %q, remediation %v, behavior %q, origin %q", s.Name, s.Ban, s.Action, s.Remediation, s.Labels["behavior"], s.Origin)
+		}
 	}
 }

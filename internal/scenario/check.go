@@ -15,6 +15,11 @@ const (
 	MinLeak, MaxLeak           = time.Millisecond, 24 * time.Hour
 	MinBlackhole, MaxBlackhole = time.Duration(0), 7 * 24 * time.Hour
 	MinBan, MaxBan             = time.Second, 365 * 24 * time.Hour
+	MaxShield                  = 24 * time.Hour
+	maxDrain                   = 1000 // events
+
+	// No network that is shorter than this many bits is ever banned by itself.
+	minRangeV4, minRangeV6 = 16, 32
 )
 
 // Actions returns what a decision may do, apart from "", the service's default.
@@ -30,11 +35,16 @@ func (s *Scenario) check() error {
 	}
 	switch s.Kind {
 	case Leaky:
-		errs = append(errs, checkCapacity(s.Capacity), checkDuration("leak", s.Leak, MinLeak, MaxLeak))
+		errs = append(errs, checkCapacity(s.Capacity), checkDuration("leakspeed", s.Leak, MinLeak, MaxLeak))
 	case Trigger:
 		if s.Capacity != 0 || s.Leak != 0 {
-			errs = append(errs, errors.New("a trigger has neither capacity nor leak"))
+			errs = append(errs, errors.New("a trigger has neither capacity nor leakspeed"))
 		}
+	case Conditional:
+		if s.Capacity != -1 {
+			errs = append(errs, fmt.Errorf("capacity %d: a conditional scenario has -1, as its condition decides", s.Capacity))
+		}
+		errs = append(errs, checkDuration("leakspeed", s.Leak, MinLeak, MaxLeak))
 	default:
 		errs = append(errs, fmt.Errorf("kind %v: there is no such kind", s.Kind))
 	}

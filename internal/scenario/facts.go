@@ -1,75 +1,166 @@
 package scenario
 
-// facts is a set of things that are true of a record. A match is a condition on
-// it: so the columns are looked at once, however many scenarios there are.
-type facts uint64
+// Facts are what Go code finds out about a record, once, so that the filters of the
+// built-in scenarios need only ask for it: weir.login && weir.denied. They come in
+// two words, of the request and of its answer.
 
-// What is asked for, and by whom.
+// What was asked for, and by whom.
 const (
-	isPost      facts = 1 << iota // POST
-	isRead                        // GET or HEAD
-	pathStatic                    // a picture, style sheet, script, font, film: what pages are made of
-	pathLogin                     // a place to sign in
-	pathWPAuth                    // WordPress's login form or its XML-RPC door
-	pathSecret                    // a file that holds secrets, source code or the server's insides
-	pathBackup                    // an archive or dump as people leave it behind, and the answer is no archive
-	pathShell                     // a web shell by one of its usual names
-	pathAdmin                     // an administrator's interface
-	pathAPI                       // called by programs
-	pathExploit                   // asked for only by those who exploit one known hole
-	hasWayOut                     // a way out of the document root, or a system file
-	hasSQL                        // a piece of SQL
-	hasMarkup                     // script that is to run in somebody's browser
-	hasCommand                    // a command, code or template for the server to run
-	hasLookup                     // a JNDI look-up or the like, anywhere; or an attack in the user agent
-	isTool                        // the user agent of an attack tool
-	isCrawler                     // a known crawler, from a network of its own
-	isFamiliar                    // a cookie, credentials or headers that browsers send and simple clients do not
-	isLinked                      // the referer is a page of the same host
-	isJetpack                     // XML-RPC of a kind that cannot guess passwords
+	isPost uint64 = 1 << iota
+	isRead
+	isHead
+	pathStatic
+	pathLogin
+	pathToken
+	pathWPLogin
+	pathSecret
+	pathBackup
+	pathShell
+	pathAdmin
+	pathAPI
+	pathExploit
+	pathRestricted
+	hasSQL
+	hasScript
+	hasTraversal
+	hasCommand
+	hasTemplate
+	hasLookup
+	hasSplit
+	hasSSRF
+	hasHeaderAttack
+	isHostile
+	isTool
+	isLibrary
+	isBrowser
+	isNameless
+	isOutdated
+	isPackager
+	isBot
+	isCrawler
+	isImpostor
+	isAlleged
+	isApp
+	isHeadless
+	isBroken
+	isContradiction
+	hasCookie
+	hasAuth
+	hasReferer
+	isFamiliar
+	isStranger
+	isLinked
+	isExternal
+	isJetpack
+	isCacheBuster
+	requestFacts = iota
 )
 
 // What was answered. None of these is true of a request that the edge refused
 // before the site had a say: see Set.answer.
 const (
-	wasServed     facts = 1 << (iota + 32) // the site answered, whatever it answered
-	wasOK                                  // 200 to 299
-	wasRedirected                          // 300 to 399
-	wasRefused                             // 400 to 499
-	wasMissing                             // 400, 403, 404: not there, or not for everybody
-	wasDenied                              // 401, 403: not allowed
-	wasHTML                                // a page
-	wasJSON                                // JSON
-	wasPartial                             // 206 or 304: a range, or what the client already has
-	wasFetched                             // the edge did not have it
-	wasCheap                               // it cost the site nothing
+	wasServed uint64 = 1 << iota
+	wasOK
+	wasRedirected
+	wasRefused
+	wasMissing
+	wasDenied
+	wasFailing
+	wasHTML
+	wasJSON
+	wasPartial
+	wasFetched
+	wasCheap
+	wasKnown
+	wasSoftMissing
+	wasLoginFailed
+	wasLoginOK
+	wasHealthy
+	wasHeavy
+	wasLarge
+	wasBlocked
+	answerFacts = iota
 )
 
-// Where to look closer. These never reach a rule.
-const (
-	hintSQL     facts = 1 << (iota + 61) // a word or sign of SQL
-	hintMarkup                           // what markup and script are made of
-	hintCrawler                          // the name of a crawler
-)
+// A Fact is a name that filters may use, and what it says.
+type Fact struct{ Name, Meaning string }
 
-// conclude adds what follows from several facts.
-func (f facts) conclude() facts {
-	if f&pathBackup != 0 && f&(wasRefused|wasHTML) == 0 {
-		f &^= pathBackup // sites do offer archives
-	}
-	if f&wasPartial != 0 || f&pathStatic != 0 && f&wasFetched == 0 {
-		f |= wasCheap
-	}
-	return f
+// Facts returns what filters may ask for beside what CrowdSec's may, in the order in
+// which it is found out.
+func Facts() []Fact {
+	list := append([]Fact(nil), factsOfRequest[:]...)
+	return append(list, factsOfAnswer[:]...)
 }
 
-// A rule is a condition on facts.
-type rule struct {
-	all  facts // every one of these
-	some facts // and, unless empty, at least one of these
-	none facts // and none of these
+var factsOfRequest = [requestFacts]Fact{
+	{"weir.post", "POST, PUT or PATCH"},
+	{"weir.read", "GET or HEAD"},
+	{"weir.head", "HEAD"},
+	{"weir.static", "the path is that of a part that pages are made of: a picture, style sheet, script, font, film"},
+	{"weir.login", "the path is a place to sign in"},
+	{"weir.token", "the path is where programs get and renew tokens"},
+	{"weir.wp_login", "the path is WordPress's login form or its XML-RPC door"},
+	{"weir.secret_path", "the path is that of a file that holds secrets, source code or the server's insides"},
+	{"weir.backup_path", "the path is an archive or dump as people leave it behind, and the answer is no archive"},
+	{"weir.shell_path", "the path is a web shell by one of its usual names"},
+	{"weir.admin_path", "the path is an administrator's interface"},
+	{"weir.api_path", "the path is called by programs"},
+	{"weir.exploit_path", "the path is asked for only by those who exploit one known hole"},
+	{"weir.restricted_path", "the path is on the OWASP core rule set's list of files that sites do not mean to serve"},
+	{"weir.sqli", "path or query hold a piece of SQL"},
+	{"weir.xss", "path or query hold script that is to run in somebody's browser"},
+	{"weir.traversal", "path or query hold a way out of the document root, or a system file"},
+	{"weir.command", "path or query hold a command or code for the server to run"},
+	{"weir.template", "path or query hold an expression for a template engine to work out"},
+	{"weir.lookup", "path, query or a header hold a JNDI look-up or a shell function"},
+	{"weir.split", "path or query hold line breaks that would end a header"},
+	{"weir.ssrf", "a parameter leads the server to its own network or its cloud's metadata"},
+	{"weir.header_attack", "user agent, referer, X-Forwarded-For or cookies hold an attack"},
+	{"weir.hostile", "any of the attacks, or a path that only attackers ask for"},
+	{"weir.tool", "the user agent is that of an attack tool"},
+	{"weir.library", "the user agent is that of an HTTP library or command-line client"},
+	{"weir.browser", "the user agent is that of a browser"},
+	{"weir.nameless", "there is no user agent"},
+	{"weir.outdated", "the user agent is that of a browser that nobody has any more"},
+	{"weir.packager", "the user agent is that of a package manager, build tool or version control"},
+	{"weir.bot", "the user agent says that it is a bot, and whose"},
+	{"weir.crawler", "a known crawler, from an address of its own"},
+	{"weir.impostor", "calls itself a known crawler, from an address that is not its own"},
+	{"weir.alleged", "calls itself a known crawler, and it cannot be told whether it is"},
+	{"weir.app", "the user agent is that of an app, or of a browser inside of one"},
+	{"weir.headless", "the user agent is that of a browser that a program drives"},
+	{"weir.broken", "no software has this user agent: garbage, or what was misspelt"},
+	{"weir.contradiction", "the user agent is a browser's and the headers are not"},
+	{"weir.cookie", "sends a cookie"},
+	{"weir.auth", "sends credentials in a header"},
+	{"weir.referer", "sends a referer"},
+	{"weir.familiar", "sends a cookie, credentials, a referer or headers that only browsers send"},
+	{"weir.stranger", "not familiar, where something is logged that could tell"},
+	{"weir.linked", "the referer is a page of the same host"},
+	{"weir.external", "the referer is a page of another host"},
+	{"weir.jetpack", "XML-RPC of a kind that cannot guess passwords"},
+	{"weir.cache_buster", "the query is nothing but a number or a random word, as one that is to miss the cache"},
 }
 
-func (r rule) holds(f facts) bool {
-	return f&r.all == r.all && f&r.none == 0 && (r.some == 0 || f&r.some != 0)
+var factsOfAnswer = [answerFacts]Fact{
+	{"weir.served", "the site answered, whatever it answered: neither the edge nor a firewall refused"},
+	{"weir.ok", "200 to 299"},
+	{"weir.redirected", "300 to 399, but for 304"},
+	{"weir.refused", "400 to 499"},
+	{"weir.missing", "400, 403, 404 or 410: not there, or not for everybody"},
+	{"weir.denied", "401 or 403"},
+	{"weir.failing", "500 to 599"},
+	{"weir.html", "the answer is a page"},
+	{"weir.json", "the answer is JSON"},
+	{"weir.partial", "206 or 304: a part, or what the client already has"},
+	{"weir.fetched", "the edge did not have it"},
+	{"weir.cheap", "it cost the site nothing"},
+	{"weir.known_path", "the path was answered with 2xx or 3xx within the last day"},
+	{"weir.soft_missing", "a page that stands for one that is not there: 2xx by way of an error page, or the same page for every unknown path"},
+	{"weir.login_failed", "an attempt to sign in that failed"},
+	{"weir.login_ok", "an attempt to sign in that did not fail"},
+	{"weir.healthy", "what a client does that uses the site: a page or call that was served, and nothing speaks against it"},
+	{"weir.heavy", "the answer took the origin more than a second"},
+	{"weir.large", "the answer has a megabyte or more"},
+	{"weir.our_block", "the answer is the one that the WAF gives for us"},
 }

@@ -6,7 +6,13 @@ import "weir/internal/filter"
 type Event = filter.Event
 
 // Judge tells whether scenario i, whose Queue is set, overflows with these events in
-// its bucket, oldest first. It is slow, and may be called from many goroutines.
+// its bucket, oldest first: whether its condition holds, or its overflow_filter. One
+// that fails does not hold. It is slow, and may be called from many goroutines.
 func (s *Set) Judge(i int, events []Event) bool {
-	return !s.scenarios[i].Queue || len(events) > 0
+	for _, q := range s.queues[i] {
+		if holds, err := q.Holds(events); !holds || err != nil {
+			return false
+		}
+	}
+	return true
 }

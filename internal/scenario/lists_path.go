@@ -1,16 +1,23 @@
 package scenario
 
+import (
+	"strings"
+
+	"weir/internal/match"
+	"weir/internal/payload"
+)
+
 // list makes needles of texts that all say the same.
-func list(f facts, e edge, texts ...string) []needle {
-	needles := make([]needle, len(texts))
+func list(f uint64, e match.Edge, texts ...string) []match.Needle[uint64] {
+	needles := make([]match.Needle[uint64], len(texts))
 	for i, text := range texts {
-		needles[i] = needle{text, f, e}
+		needles[i] = match.Needle[uint64]{Text: text, Flags: f, Edge: e}
 	}
 	return needles
 }
 
-func join(lists ...[]needle) []needle {
-	var all []needle
+func join(lists ...[]match.Needle[uint64]) []match.Needle[uint64] {
+	var all []match.Needle[uint64]
 	for _, l := range lists {
 		all = append(all, l...)
 	}
@@ -18,15 +25,15 @@ func join(lists ...[]needle) []needle {
 }
 
 // pathNeedles are looked for in the decoded path, in lower case.
-func pathNeedles() []needle {
-	return join(secretPaths(), backupPaths(), shellPaths(), adminPaths(), exploitPaths(), loginPaths(), apiPaths())
+func pathNeedles() []match.Needle[uint64] {
+	return join(restrictedPaths(), secretPaths(), backupPaths(), shellPaths(), adminPaths(), exploitPaths(), loginPaths(), apiPaths())
 }
 
 // secretPaths hold what no site means to serve, and what a request for can mean
 // nothing else. Each begins at a slash, so that "/environment" is not "/.env".
-func secretPaths() []needle {
+func secretPaths() []match.Needle[uint64] {
 	return join(
-		list(pathSecret, wordEnd,
+		list(pathSecret, match.WordEnd,
 			// settings with passwords in them
 			"/.env", "/env.local", "/env.production", "/.aws/credentials", "/.aws/config", "/.azure/credentials",
 			"/.config/gcloud", "/.boto", "/.s3cfg", "/.netrc", "/.pgpass", "/.my.cnf", "/.npmrc", "/.pypirc", "/.yarnrc",
@@ -52,7 +59,7 @@ func secretPaths() []needle {
 			"/actuator/configprops", "/actuator/threaddump", "/heapdump", "/storage/logs/laravel.log", "/telescope/requests",
 			"/debug/pprof", "/_profiler/phpinfo", "/elmah.axd", "/trace.axd",
 		),
-		list(pathSecret, atEnd,
+		list(pathSecret, match.AtEnd,
 			// copies that editors and people leave of files with passwords
 			"/wp-config.php~", "/wp-config.php.bak", "/wp-config.php.old", "/wp-config.php.save", "/wp-config.php.swp",
 			"/.wp-config.php.swp", "/wp-config.php.txt", "/wp-config.php.orig", "/wp-config.bak", "/wp-config.txt", "/wp-config.old",
@@ -63,24 +70,41 @@ func secretPaths() []needle {
 	)
 }
 
+// restrictedPaths come from the OWASP core rule set. The list was made to be weighed
+// with other evidence: some sites do serve some of these.
+func restrictedPaths() []match.Needle[uint64] {
+	var needles []match.Needle[uint64]
+	for _, name := range payload.RestrictedFiles() {
+		n := match.Needle[uint64]{Text: name, Flags: pathRestricted}
+		if !strings.HasPrefix(name, "/") && !strings.HasPrefix(name, ".sql.") {
+			n.Text = "/" + name
+		}
+		if last := name[len(name)-1]; last != '/' && last != '-' && last != '_' && last != '.' {
+			n.Edge = match.WordEnd
+		}
+		needles = append(needles, n)
+	}
+	return needles
+}
+
 // backupPaths count only when they are answered like a page that is not there:
 // sites do offer archives for download.
-func backupPaths() []needle {
-	var needles []needle
+func backupPaths() []match.Needle[uint64] {
+	var needles []match.Needle[uint64]
 	for _, name := range []string{
 		"backup", "backups", "bak", "site", "website", "web", "www", "wwwroot", "public_html", "htdocs", "html", "public", "db", "database",
 		"dump", "mysql", "sql", "data", "users", "old", "full", "archive", "latest", "localhost", "src", "source", "app", "home", "wordpress", "wp",
 	} {
 		for _, ending := range []string{".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".rar", ".7z", ".gz", ".sql", ".sql.gz", ".sql.zip", ".bak"} {
-			needles = append(needles, needle{"/" + name + ending, pathBackup, atEnd})
+			needles = append(needles, match.Needle[uint64]{Text: "/" + name + ending, Flags: pathBackup, Edge: match.AtEnd})
 		}
 	}
 	return needles
 }
 
 // shellPaths are file names under which web shells are left and looked for.
-func shellPaths() []needle {
-	var needles []needle
+func shellPaths() []match.Needle[uint64] {
+	var needles []match.Needle[uint64]
 	for _, name := range []string{
 		"c99", "r57", "b374k", "wso", "wso2", "wso25", "wso112233", "alfa", "alfashell", "alfanew", "indoxploit", "idx", "mini", "marijuana",
 		"gelay", "leafmailer", "leaf", "priv8", "anonymousfox", "symlink", "shell", "shell20211028", "shells", "webshell", "cmdshell", "phpshell",
@@ -89,21 +113,21 @@ func shellPaths() []needle {
 		"radio", "simple-shell", "up1", "upfile", "uploader", "adminfuns", "ws80", "ws81", "ws83", "wp-p2r3q9c8k4",
 		"c100", "k2", "madspot", "sadrazam", "antichat", "locus7s", "gfs_sh", "dx", "caidao", "godzilla", "behinder", "tunnel.nosocket",
 	} {
-		needles = append(needles, needle{"/" + name + ".php", pathShell, atEnd})
+		needles = append(needles, match.Needle[uint64]{Text: "/" + name + ".php", Flags: pathShell, Edge: match.AtEnd})
 	}
 	for _, name := range []string{"cmdasp", "aspxspy", "aspxspy2014", "shell", "cmd", "devilzshell", "zehir", "indexer", "china", "chopper"} {
-		needles = append(needles, needle{"/" + name + ".asp", pathShell, atEnd}, needle{"/" + name + ".aspx", pathShell, atEnd})
+		needles = append(needles, match.Needle[uint64]{Text: "/" + name + ".asp", Flags: pathShell, Edge: match.AtEnd}, match.Needle[uint64]{Text: "/" + name + ".aspx", Flags: pathShell, Edge: match.AtEnd})
 	}
 	for _, name := range []string{"cmd", "shell", "jspspy", "browser", "cmdjsp", "jshell", "up_win32", "jsp-reverse"} {
-		needles = append(needles, needle{"/" + name + ".jsp", pathShell, atEnd}, needle{"/" + name + ".jspx", pathShell, atEnd})
+		needles = append(needles, match.Needle[uint64]{Text: "/" + name + ".jsp", Flags: pathShell, Edge: match.AtEnd}, match.Needle[uint64]{Text: "/" + name + ".jspx", Flags: pathShell, Edge: match.AtEnd})
 	}
 	return needles
 }
 
 // adminPaths are interfaces of administrators. They count only when they are
 // refused or missing: where they are not, people work with them.
-func adminPaths() []needle {
-	return list(pathAdmin, word,
+func adminPaths() []match.Needle[uint64] {
+	return list(pathAdmin, match.Word,
 		"/phpmyadmin", "/pma", "/myadmin", "/mysqladmin", "/mysql-admin", "/phppgadmin", "/pgadmin", "/pgadmin4", "/adminer", "/adminer.php",
 		"/dbadmin", "/sqladmin", "/sqlitemanager", "/phpldapadmin", "/sqlbuddy", "/administrator", "/admin", "/admin.php", "/admin.aspx",
 		"/admincp", "/adm", "/wp-admin", "/bitrix/admin", "/typo3", "/umbraco", "/sitecore/login", "/user/admin", "/cms/admin", "/siteadmin",
@@ -121,8 +145,8 @@ func adminPaths() []needle {
 // the product is not, they are answered with a refusal, and that is what counts.
 // What a client of such a product asks for in peace, perhaps of the wrong host or
 // with an expired session, must not be here: one request is enough.
-func exploitPaths() []needle {
-	return list(pathExploit, anywhere,
+func exploitPaths() []match.Needle[uint64] {
+	return list(pathExploit, match.Anywhere,
 		"/vendor/phpunit/", "/phpunit/src/util/php/eval-stdin", "/eval-stdin.php", "/_ignition/execute-solution", "/boaform/admin", "/boaform/formlogin",
 		"/gponform/diag_form", "/hnap1", "/cgi-bin/luci/;stok=", "/cgi-bin/nobody/", "/cgi-bin/supervisor/", "/cgi-bin/viewer/", "/goform/setmac",
 		"/goform/formping", "/goform/webread/open", "/cgi-bin/mainfunction.cgi", "/cgi-bin/jarrewrite.sh", "/cgi-bin/kerbynet", "/cgi-bin/account_mgr.cgi",
@@ -143,20 +167,22 @@ func exploitPaths() []needle {
 }
 
 // loginPaths are where credentials are sent to.
-func loginPaths() []needle {
+func loginPaths() []match.Needle[uint64] {
 	return join(
-		list(pathLogin, anywhere,
-			"login", "logon", "signin", "sign-in", "sign_in", "log-in", "log_in", "/auth", "/oauth", "authenticate", "/session", "/token",
-			"/user/verify", "/users/verify", "password", "passwd", "/credential", "/2fa", "/otp", "/mfa", "j_security_check", "/sso", "/saml",
+		list(pathLogin, match.Anywhere,
+			"login", "logon", "signin", "sign-in", "sign_in", "log-in", "log_in", "authenticate", "/user/verify", "/users/verify",
+			"/credential", "/2fa", "/otp", "/mfa", "j_security_check", "/saml",
 		),
-		list(pathWPAuth, wordEnd, "/wp-login.php", "/xmlrpc.php"),
+		list(pathLogin, match.Word, "/auth", "/session", "/sessions", "/sso"),
+		list(pathToken, match.Anywhere, "/oauth", "/token", "/refresh"),
+		list(pathWPLogin, match.WordEnd, "/wp-login.php", "/xmlrpc.php"),
 	)
 }
 
 // apiPaths are called by programs, and many answer with the content type of a page.
-func apiPaths() []needle {
+func apiPaths() []match.Needle[uint64] {
 	return join(
-		list(pathAPI, word, "/api", "/rest", "/rpc", "/graphql", "/ajax", "/json", "/wp-json", "/v1", "/v2", "/v3", "/v4", "/webhook", "/webhooks", "/feed", "/rss"),
-		list(pathAPI, wordEnd, "/api.php", "/ajax.php", "/admin-ajax.php", "/rpc.php", "/rest.php"),
+		list(pathAPI, match.Word, "/api", "/rest", "/rpc", "/graphql", "/ajax", "/json", "/wp-json", "/v1", "/v2", "/v3", "/v4", "/webhook", "/webhooks", "/feed", "/rss"),
+		list(pathAPI, match.WordEnd, "/api.php", "/ajax.php", "/admin-ajax.php", "/rpc.php", "/rest.php"),
 	)
 }

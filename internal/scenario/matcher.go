@@ -1,9 +1,10 @@
 package scenario
 
 import (
-	"hash/maphash"
-
+	"weir/internal/agent"
 	"weir/internal/cloudfront"
+	"weir/internal/filter"
+	"weir/internal/payload"
 )
 
 // An Effect is what a record does to a bucket.
@@ -40,80 +41,58 @@ type Hit struct {
 
 // A Matcher tells which scenarios of its Set a record hits. It belongs to one
 // goroutine, since it keeps scratch and the verdicts on columns that come again
-// and again: paths, user agents, lists of header names.
+// and again.
 type Matcher struct {
-	set *Set
-
+	set     *Set
+	filters *filter.Matcher
+	agents  *agent.Reader
+	scanner *payload.Scanner
 	paths   []pathVerdict
-	agents  []agentVerdict
-	headers []headerVerdict
+	claimed []claimVerdict
+	queries []queryVerdict
 
-	decoded []byte  // scratch
-	shape   []byte  // scratch
-	tokens  []token // scratch
+	facts filter.Facts
+	holds []uint16
+	path  *pathVerdict // of the record at hand, as what follows
+	who   agent.Client
+
+	decoded []byte // scratch
+	shape   []byte // scratch
 }
 
 // NewMatcher returns a Matcher for one goroutine.
 func (s *Set) NewMatcher() *Matcher {
 	return &Matcher{
 		set:     s,
+		filters: s.filters.NewMatcher(),
+		agents:  s.crawlers.NewReader(s.seed),
+		scanner: payload.New(),
 		paths:   make([]pathVerdict, pathVerdicts),
-		agents:  make([]agentVerdict, agentVerdicts),
-		headers: make([]headerVerdict, headerVerdicts),
+		queries: make([]queryVerdict, queryVerdicts),
+		claimed: make([]claimVerdict, agentVerdicts),
 	}
 }
 
-// Match appends a Hit for each scenario that the record matches, in the order of
-// the Set. It allocates only to make hits, or its own scratch, larger.
+// Match appends a Hit for each scenario that the record matches. It allocates only
+// to make hits, or its own scratch, larger.
 func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
-	query := r.Query()
-	path := m.path(r.Path())
-	f := m.set.answer(r) | path.facts | m.agent(r) | m.query(query) | m.claims(r) | method(r)
-	if f&wasServed != 0 {
-		f |= m.familiar(r)
+	if m.set.needsFacts {
+		m.find(r)
+	} else {
+		m.path = nil
 	}
-	if f&wasMissing != 0 {
-		f |= linked(r)
-	}
-	if f&pathWPAuth != 0 {
-		f |= jetpack(r, r.Path(), query)
-	}
-	f = f.conclude()
-	for i := range m.set.active {
-		if a := &m.set.active[i]; a.match.holds(f) {
-			hits = append(hits, Hit{Scenario: a.index, Weight: WholeEvent, Distinct: m.fingerprint(a.distinct, f, path, r, query)})
+	m.holds = m.filters.Match(r, &m.facts, m.holds[:0])
+	for _, i := range m.holds {
+		u := &m.set.uses[i]
+		hit := Hit{Scenario: u.scenario, Effect: u.effect, Weight: u.weight, Group: m.fingerprint(r, &u.group)}
+		switch u.effect {
+		case Pour:
+			hit.Distinct = m.fingerprint(r, &u.distinct)
+			if u.by != weightOne {
+				hit.Weight = weigh(r, u.by)
+			}
 		}
+		hits = append(hits, hit)
 	}
 	return hits
-}
-
-// fingerprint returns the fingerprint of what a scenario counts only once. Values
-// are taken as logged: CloudFront escapes a value in one way, so they differ
-// exactly when their wire forms do.
-func (m *Matcher) fingerprint(d distinct, f facts, path *pathVerdict, r *cloudfront.Record, query []byte) uint32 {
-	switch d {
-	case distinctPath:
-		return path.whole
-	case distinctTop:
-		m.shapes(path, r.Path())
-		return path.top
-	case distinctShape:
-		m.shapes(path, r.Path())
-		if f&wasJSON != 0 {
-			return path.parent
-		}
-		return path.shape
-	case distinctRequest:
-		if len(query) == 0 {
-			return path.whole
-		}
-		return fingerprint(maphash.Bytes(m.set.seed, query) + uint64(path.whole)<<32)
-	default:
-		return 0
-	}
-}
-
-// fingerprint cuts a hash to 32 bits, never 0.
-func fingerprint(hash uint64) uint32 {
-	return max(1, uint32(hash>>32))
 }

@@ -2,14 +2,37 @@ package scenario
 
 import "bytes"
 
-// isStatic reports whether a decoded path names a part that pages are made of,
-// by its ending. A missing one says more about the site than about the client.
+// isStatic reports whether a decoded path names a part that pages are made of, by
+// its ending. A missing one says more about the site than about the client. What
+// servers do not read of a path does not make it one: "/x.php;a.js", "/x.php/a.css".
 func isStatic(path []byte) bool {
+	if i := bytes.IndexByte(path, ';'); i >= 0 {
+		path = path[:i]
+	}
 	dot := bytes.LastIndexByte(path, '.')
-	if dot < 0 || bytes.IndexByte(path[dot:], '/') >= 0 {
+	if dot < 0 || bytes.IndexByte(path[dot:], '/') >= 0 || !isStaticEnding(path[dot+1:]) {
 		return false
 	}
-	switch string(path[dot+1:]) {
+	for dir := path[:bytes.LastIndexByte(path, '/')+1]; len(dir) > 0; {
+		i := bytes.IndexByte(dir, '/')
+		if j := bytes.LastIndexByte(dir[:i], '.'); j >= 0 && isProgram(dir[j+1:i]) {
+			return false
+		}
+		dir = dir[i+1:]
+	}
+	return true
+}
+
+func isProgram(ending []byte) bool {
+	switch string(ending) {
+	case "php", "php3", "php4", "php5", "php7", "phtml", "asp", "aspx", "ashx", "asmx", "jsp", "jspx", "do", "action", "cgi", "pl", "py", "rb", "cfm":
+		return true
+	}
+	return false
+}
+
+func isStaticEnding(ending []byte) bool {
+	switch string(ending) {
 	case "css", "js", "mjs", "cjs", "map", "wasm", "webmanifest",
 		"png", "jpg", "jpeg", "gif", "webp", "avif", "svg", "ico", "bmp", "tif", "tiff", "heic", "jxl", "apng", "cur",
 		"woff", "woff2", "ttf", "otf", "eot",
@@ -19,6 +42,32 @@ func isStatic(path []byte) bool {
 		return true
 	}
 	return false
+}
+
+// appendPart appends the decoded path of a part of pages to dst with every piece of
+// its name that holds a digit replaced: parts are numbered, and carry the hash of
+// what is in them, and those who guess names guess words.
+func appendPart(dst, path []byte) []byte {
+	name := bytes.LastIndexByte(path, '/') + 1
+	dst, _ = appendShape(dst, path[:name])
+	digits, from := false, len(dst)
+	for _, c := range path[name:] {
+		switch {
+		case c == '.' || c == '-' || c == '_' || c == '~':
+			if digits {
+				dst = append(dst[:from], '#')
+			}
+			dst = append(dst, c)
+			digits, from = false, len(dst)
+		default:
+			digits = digits || '0' <= c && c <= '9'
+			dst = append(dst, c)
+		}
+	}
+	if digits {
+		dst = append(dst[:from], '#')
+	}
+	return dst
 }
 
 // appendShape appends a decoded path to dst with every segment that only numbers

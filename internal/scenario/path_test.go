@@ -42,7 +42,7 @@ func TestIsStatic(t *testing.T) {
 func hit(t *testing.T, m *Matcher, r request, scenario string) uint32 {
 	t.Helper()
 	for _, h := range m.Match(r.record(t), nil) {
-		if m.set.At(int(h.Scenario)).Name == scenario {
+		if h.Effect == Pour && m.set.At(int(h.Scenario)).Name == scenario {
 			return h.Distinct
 		}
 	}

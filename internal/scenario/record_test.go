@@ -93,6 +93,11 @@ func (r request) columns(t testing.TB) map[cloudfront.Field]string {
 		cloudfront.FieldSCContentType:           escape(r.option("type", "text/html; charset=utf-8")),
 		cloudfront.FieldCSHeaderNames:           escapedNames.String(),
 		cloudfront.FieldASN:                     orDash(r.with["asn"]),
+		cloudfront.FieldTimeTaken:               r.option("took", "0.050"),
+		cloudfront.FieldCSBytes:                 r.option("size", "412"),
+		cloudfront.FieldSCBytes:                 r.option("bytes", "5120"),
+		cloudfront.FieldSCContentLen:            orDash(r.with["length"]),
+		cloudfront.FieldSSLProtocol:             "TLSv1.3",
 	}
 }
 
@@ -167,11 +172,13 @@ func testSet(t testing.TB) *Set {
 	return set
 }
 
-// hitNames returns the names of the scenarios that a record hits.
+// hitNames returns the names of the scenarios that a record is poured into.
 func hitNames(m *Matcher, r *cloudfront.Record) []string {
 	var names []string
 	for _, hit := range m.Match(r, nil) {
-		names = append(names, m.set.At(int(hit.Scenario)).Name)
+		if hit.Effect == Pour {
+			names = append(names, m.set.At(int(hit.Scenario)).Name)
+		}
 	}
 	return names
 }

@@ -131,24 +131,39 @@ type Scenario struct {
 	Action      string        // "block", "captcha", "challenge" or "count"; "" = the service's default
 	Mode        Mode
 	CacheSize   int  // requests that an alert carries; 0 = as many as it can
-	Reprocess   bool // its alerts are events for the scenarios whose filters ask for evt.Overflow
 	Remediation bool // false: an alert is only for the record, and never becomes a decision
 
 	// Queue says that Set.Judge has to be asked: of a Conditional, after every pour; of
 	// others, when they overflow.
 	Queue bool
 
-	match    rule
-	distinct distinct
+	Labels map[string]string // what else the file says of it; lists are joined by ", "
+
+	file                      string
+	lookup                    lookup
+	files                     []dataFile
+	weight                    weight
+	drainBy                   int // events that a draining record takes
+	filter, groupby, distinct expression
+	drain, cancel, shield     expression // extensions, but for cancel
+	condition, overflow       expression
+	groups                    []part // of groupby, without the client and the range
 }
 
-// A distinct says which events a bucket counts only once in its life.
-type distinct uint8
+// An expression is one of a scenario's, as its file has it.
+type expression struct {
+	text string
+	key  string
+	line int
+}
+
+// weight is how much an event counts for.
+type weight uint8
 
 const (
-	everyEvent      distinct = iota
-	distinctPath             // the path
-	distinctTop              // the first segment of the path
-	distinctShape            // the path, with what identifies one of many things of a kind left out
-	distinctRequest          // path and query
+	weightOne    weight = iota
+	weightBytes         // the megabytes that were sent
+	weightOrigin        // the seconds that the origin was busy
 )
+
+var weightNames = [...]string{weightOne: "one", weightBytes: "megabytes", weightOrigin: "origin_seconds"}

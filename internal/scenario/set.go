@@ -1,11 +1,17 @@
 package scenario
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"math"
 	"slices"
+	"strings"
+
+	"weir/internal/agent"
+	"weir/internal/filter"
+	"weir/internal/match"
 )
 
 // Options say what records mean where they come from.
@@ -13,31 +19,47 @@ type Options struct {
 	// BlockStatus is the status with which the WAF answers those that it blocks for
 	// us. Nothing in such an answer is held against a client. 0 = no such status.
 	BlockStatus uint16
+
+	// Crawlers knows who may call himself what. Nil takes what publishers said when
+	// this was built.
+	Crawlers *agent.Directory
 }
 
-// Set is a compiled list of scenarios. It is immutable: goroutines share it, and
-// each takes a Matcher of its own.
+// Set is a compiled list of scenarios. Its scenarios are immutable and goroutines
+// share it; each takes a Matcher of its own. What its Matchers learn of the sites
+// they share, too.
 type Set struct {
 	scenarios   []Scenario
-	active      []active // those that are not off
+	uses        []use                    // one for each filter
+	queues      [][]*filter.QueueProgram // by scenario; all have to hold
+	filters     *filter.Set
 	blockStatus uint16
+	crawlers    *agent.Directory
 	seed        maphash.Seed
-
-	paths    *automaton // names of paths, and payloads
-	payloads *automaton
-	agents   *automaton
-	crawlers []crawler
+	paths       *match.Automaton[uint64]
+	packagers   *match.Automaton[uint64]
+	site        *site
+	needsFacts  bool
 }
 
-// active is what matching needs of a scenario.
-type active struct {
-	match    rule
-	index    uint16
-	distinct distinct
+// A use is what a filter is for.
+type use struct {
+	scenario uint16
+	effect   Effect
+	by       weight
+	weight   uint32
+	group    key
+	distinct key
 }
 
-// Compile makes a Set. The error names every scenario whose numbers make no sense
-// and every name that comes twice.
+// A key is what fingerprints are made of.
+type key struct {
+	parts []part
+	value int // 1 + index in the values of filters; 0 = none
+}
+
+// Compile makes a Set. The error names everything that makes no sense in any
+// scenario, and every name that comes twice.
 func Compile(list []Scenario, opt Options) (*Set, error) {
 	if len(list) > math.MaxUint16 {
 		return nil, fmt.Errorf("compile scenarios: there are %d, allowed are %d", len(list), math.MaxUint16)
@@ -45,31 +67,151 @@ func Compile(list []Scenario, opt Options) (*Set, error) {
 	s := &Set{
 		scenarios:   slices.Clone(list),
 		blockStatus: opt.BlockStatus,
+		crawlers:    opt.Crawlers,
 		seed:        maphash.MakeSeed(),
-		paths:       newAutomaton(join(pathNeedles(), payloadNeedles())),
-		payloads:    newAutomaton(payloadNeedles()),
-		agents:      newAutomaton(join(agentNeedles(), crawlerNeedles())),
-		crawlers:    crawlers(),
+		paths:       match.New(pathNeedles()),
+		packagers:   match.NewFolded(packagers()),
+		site:        newSite(),
 	}
-	var errs []error
-	names := make(map[string]bool, len(list))
+	if s.crawlers == nil {
+		s.crawlers = agent.New(agent.Config{})
+	}
+	errs := taken(list)
+	c := compiler{set: s}
 	for i := range s.scenarios {
-		c := &s.scenarios[i]
-		if err := c.check(); err != nil {
-			errs = append(errs, fmt.Errorf("compile scenario %q: %w", c.Name, err))
+		if err := s.scenarios[i].check(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: scenario %q: %w", s.scenarios[i].Origin, s.scenarios[i].Name, err))
+			continue
 		}
-		if names[c.Name] {
-			errs = append(errs, fmt.Errorf("compile scenario %q: the name is taken", c.Name))
-		}
-		names[c.Name] = true
-		if c.Mode != Off {
-			s.active = append(s.active, active{match: c.match, index: uint16(i), distinct: c.distinct})
-		}
+		c.add(i)
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	var err error
+	s.filters, err = filter.Compile(c.filters, c.values, filter.Options{Facts: factNames()})
+	if err := errors.Join(append(append(errs, c.errs...), err)...); err != nil {
+		return nil, err
+	}
+	for i := range s.scenarios {
+		s.settle(i, c.groupby[i])
 	}
 	return s, nil
+}
+
+func factNames() []string {
+	all := make([]string, 128)
+	for i := range all {
+		all[i] = fmt.Sprintf("weir.reserved_%d", i)
+	}
+	for i, f := range factsOfRequest {
+		all[i] = f.Name
+	}
+	for i, f := range factsOfAnswer {
+		all[64+i] = f.Name
+	}
+	return all
+}
+
+// A compiler collects the expressions of all scenarios.
+type compiler struct {
+	set     *Set
+	filters []filter.Source
+	values  []filter.Source
+	groupby []int // by scenario: 1 + index in values; 0 = none
+	errs    []error
+}
+
+// add collects the expressions of a scenario, unless it is off.
+func (c *compiler) add(index int) {
+	s := &c.set.scenarios[index]
+	for len(c.groupby) <= index {
+		c.groupby = append(c.groupby, 0)
+	}
+	for len(c.set.queues) <= index {
+		c.set.queues = append(c.set.queues, nil)
+	}
+	if s.Mode == Off {
+		return
+	}
+	group := c.key(s, s.groupby, s.groups)
+	c.groupby[index] = group.value
+	distinctParts, _ := parts(s.distinct.text)
+	distinct := c.key(s, s.distinct, distinctParts)
+	if slices.Contains(distinctParts, partRange) {
+		c.errs = append(c.errs, fmt.Errorf("%s:%d: distinct: %s is for groupby only", s.file, s.distinct.line, partNames[partRange].Name))
+	}
+	u := use{scenario: uint16(index), weight: WholeEvent, group: group}
+	for _, f := range []struct {
+		expression
+		effect Effect
+	}{{s.filter, Pour}, {s.drain, Drain}, {s.cancel, Cancel}, {s.shield, Shield}} {
+		if f.text == "" {
+			continue
+		}
+		v := u
+		v.effect = f.effect
+		switch f.effect {
+		case Pour:
+			v.distinct, v.by = distinct, s.weight
+		case Drain:
+			v.weight = WholeEvent * uint32(s.drainBy)
+		}
+		c.filters = append(c.filters, s.source(f.expression))
+		c.set.uses = append(c.set.uses, v)
+	}
+	for _, x := range []expression{s.condition, s.overflow} {
+		if x.text == "" {
+			continue
+		}
+		q, err := filter.CompileQueue(s.source(x))
+		if err != nil {
+			c.errs = append(c.errs, err)
+		}
+		c.set.queues[index] = append(c.set.queues[index], q)
+	}
+	for _, x := range []expression{s.filter, s.groupby, s.distinct, s.drain, s.cancel, s.shield} {
+		c.set.needsFacts = c.set.needsFacts || strings.Contains(x.text, "weir.")
+	}
+}
+
+// key collects what a fingerprint is made of.
+func (c *compiler) key(s *Scenario, x expression, list []part) key {
+	if x.text == "" || x.text == sourceIP {
+		return key{}
+	}
+	if _, ours := parts(x.text); ours {
+		return key{parts: list}
+	}
+	c.values = append(c.values, s.source(x))
+	return key{value: len(c.values)}
+}
+
+// sourceIP is how CrowdSec's scenarios name the client.
+const sourceIP = "evt.Meta.source_ip"
+
+// source is an expression as package filter takes it.
+func (s *Scenario) source(x expression) filter.Source {
+	return filter.Source{
+		Text: x.text, Name: s.Name + ": " + x.key, File: s.file, Line: x.line,
+		Data: func(name string) (*filter.Data, error) {
+			kind, content, err := s.data(name)
+			if err != nil {
+				return nil, err
+			}
+			return filter.ParseData(name, kind, bytes.NewReader(content))
+		},
+	}
+}
+
+// settle says whom the buckets of a scenario are for, now that it is known what its
+// groupby is made of.
+func (s *Set) settle(index, value int) {
+	g := &s.scenarios[index].Group
+	if value == 0 {
+		return
+	}
+	g.By = ByValue
+	if s.filters.Value(value - 1).Client {
+		g.By = ByClient
+	}
 }
 
 // Len returns the number of scenarios, those that are off included.

@@ -7,7 +7,11 @@ import (
 )
 
 func TestCompileErrors(t *testing.T) {
-	good := Scenario{Name: "good", Capacity: 1, Leak: time.Second}
+	list, err := parse("good.yaml", []byte("{type: leaky, name: good, filter: weir.post, groupby: weir.client, capacity: 1, leakspeed: 1s}"), lookup{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := list[0]
 	for _, tt := range []struct {
 		name   string
 		change func(*Scenario)
@@ -16,9 +20,9 @@ func TestCompileErrors(t *testing.T) {
 		{"no name", func(s *Scenario) { s.Name = "" }, "no name"},
 		{"no capacity", func(s *Scenario) { s.Capacity = 0 }, "capacity 0"},
 		{"too much capacity", func(s *Scenario) { s.Capacity = MaxCapacity + 1 }, "capacity 100001"},
-		{"no leak", func(s *Scenario) { s.Leak = 0 }, "leak 0s"},
-		{"slow leak", func(s *Scenario) { s.Leak = 25 * time.Hour }, "leak 25h"},
-		{"trigger with capacity", func(s *Scenario) { s.Kind = Trigger }, "neither capacity nor leak"},
+		{"no leak", func(s *Scenario) { s.Leak = 0 }, "leakspeed 0s"},
+		{"slow leak", func(s *Scenario) { s.Leak = 25 * time.Hour }, "leakspeed 25h"},
+		{"trigger with capacity", func(s *Scenario) { s.Kind = Trigger }, "neither capacity nor leakspeed"},
 		{"kind", func(s *Scenario) { s.Kind = 9 }, "Kind(9)"},
 		{"mode", func(s *Scenario) { s.Mode = 9 }, "Mode(9)"},
 		{"blackhole", func(s *Scenario) { s.Blackhole = -1 }, "blackhole -1ns"},
@@ -31,7 +35,7 @@ func TestCompileErrors(t *testing.T) {
 			t.Errorf("%s: error %v, want one with %q", tt.name, err, tt.want)
 		}
 	}
-	if _, err := Compile([]Scenario{good, good}, Options{}); err == nil || !strings.Contains(err.Error(), `"good"`) {
+	if _, err := Compile([]Scenario{good, good}, Options{}); err == nil || !strings.Contains(err.Error(), "good is taken") {
 		t.Errorf("two of one name: error %v", err)
 	}
 	if _, err := Compile(nil, Options{}); err != nil {

@@ -27,13 +27,48 @@ var keys = map[string]func(s *Scenario, value string) error{
 		return checkCapacity(n)
 	},
 	"LEAKSPEED": func(s *Scenario, value string) error {
-		if s.Kind != Leaky {
+		if s.Kind == Trigger {
 			return fmt.Errorf("a %v scenario has no leak speed", s.Kind)
 		}
 		return setDuration(&s.Leak, "leak speed", value, MinLeak, MaxLeak)
 	},
 	"BLACKHOLE": func(s *Scenario, value string) error {
 		return setDuration(&s.Blackhole, "blackhole", value, MinBlackhole, MaxBlackhole)
+	},
+	"CACHE_SIZE": func(s *Scenario, value string) error {
+		return setNumber(&s.CacheSize, "cache size", value, 0, MaxCapacity)
+	},
+	"DRAIN": func(s *Scenario, value string) error {
+		if s.drain.text == "" {
+			return errors.New("nothing drains this scenario")
+		}
+		return setNumber(&s.drainBy, "drain", value, 1, maxDrain)
+	},
+	"RANGE_IPV4": func(s *Scenario, value string) error {
+		return setBits(s, &s.Group.V4, value, minRangeV4, 31)
+	},
+	"RANGE_IPV6": func(s *Scenario, value string) error {
+		return setBits(s, &s.Group.V6, value, minRangeV6, 64)
+	},
+	"SHIELD": func(s *Scenario, value string) error {
+		if s.shield.text == "" {
+			return errors.New("nothing shields anybody from this scenario")
+		}
+		if err := setDuration(&s.Shield, "shield", value, time.Minute, MaxShield); err != nil {
+			return err
+		}
+		if s.Shield%time.Minute != 0 {
+			return fmt.Errorf("shield %v: allowed are whole minutes", s.Shield)
+		}
+		return nil
+	},
+	"SEVERITY": func(s *Scenario, value string) error {
+		i := slices.Index(severityNames[:], value)
+		if i < 0 {
+			return fmt.Errorf("no such severity: allowed are %s", strings.Join(severityNames[:], ", "))
+		}
+		s.Severity = Severity(i)
+		return nil
 	},
 	"BAN": func(s *Scenario, value string) error {
 		return setDuration(&s.Ban, "ban", value, MinBan, MaxBan)
@@ -79,10 +114,12 @@ func variableName(name string) string {
 // of variables to their values; names that do not begin with WEIR_SCENARIO_ are
 // none of its business. The list itself is left alone.
 //
-// CAPACITY is a number from 1 to 100000 and LEAKSPEED a duration from 1ms to 24h,
-// both of leaky scenarios only; BLACKHOLE is a duration from 0s to 168h, BAN one
-// from 1s to 8760h; ACTION is block, captcha, challenge or count; MODE is enforce,
-// simulate or off. The error holds everything that is wrong with any variable.
+// CAPACITY is a number from 1 to 100000, of leaky scenarios only, and LEAKSPEED a
+// duration from 1ms to 24h; BLACKHOLE is a duration from 0s to 168h, BAN one from 1s to
+// 8760h; ACTION is block, captcha, challenge or count; MODE is enforce, simulate or
+// off; SEVERITY is low, medium, high or critical; CACHE_SIZE is a number of requests.
+// DRAIN (1 to 1000 events), SHIELD (whole minutes up to 24h), RANGE_IPV4 (16 to 31
+// bits) and RANGE_IPV6 (32 to 64 bits) are of scenarios that have such a thing. The error holds everything that is wrong with any variable.
 func Tune(list []Scenario, env map[string]string) ([]Scenario, error) {
 	tuned := slices.Clone(list)
 	var errs []error
@@ -101,11 +138,9 @@ func Tune(list []Scenario, env map[string]string) ([]Scenario, error) {
 	return tuned, nil
 }
 
-// tune sets what a variable, without its prefix, names. No key holds a '_', so
-// the last one parts name and key.
+// tune sets what a variable, without its prefix, names.
 func tune(list []Scenario, variable, value string) error {
-	i := strings.LastIndexByte(variable, '_')
-	name, key := variable[:max(i, 0)], variable[i+1:]
+	name, key := cutKey(variable)
 	set, ok := keys[key]
 	if !ok {
 		return fmt.Errorf("unknown key %q: the nearest is %s", key, nearest(key, Keys()))
@@ -125,6 +160,42 @@ func tune(list []Scenario, variable, value string) error {
 		return set(found[0], value)
 	}
 	return fmt.Errorf("it is the name of two scenarios, %q and %q", found[0].Name, found[1].Name)
+}
+
+// cutKey parts the name of a scenario from the key, which is the longest that the
+// variable ends in; if it ends in none, whatever follows the last '_'.
+func cutKey(variable string) (name, key string) {
+	for _, k := range Keys() {
+		if before, ok := strings.CutSuffix(variable, "_"+k); ok && len(k) > len(key) {
+			name, key = before, k
+		}
+	}
+	if key == "" {
+		i := strings.LastIndexByte(variable, '_')
+		return variable[:max(i, 0)], variable[i+1:]
+	}
+	return name, key
+}
+
+func setNumber(n *int, what, value string, least, most int) error {
+	parsed, err := strconv.Atoi(value)
+	if err != nil || parsed < least || parsed > most {
+		return fmt.Errorf("%s %s: allowed are %d to %d", what, value, least, most)
+	}
+	*n = parsed
+	return nil
+}
+
+func setBits(s *Scenario, bits *uint8, value string, least, most int) error {
+	if *bits == 0 {
+		return errors.New("the scenario has no such range")
+	}
+	var n int
+	if err := setNumber(&n, "bits", value, least, most); err != nil {
+		return err
+	}
+	*bits = uint8(n)
+	return nil
 }
 
 func setDuration(d *time.Duration, what, value string, least, most time.Duration) error {

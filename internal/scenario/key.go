@@ -1,0 +1,67 @@
+package scenario
+
+import (
+	"hash/maphash"
+
+	"weir/internal/cloudfront"
+)
+
+// fingerprint returns the fingerprint of what a key is made of: 0 when that is
+// nothing. Values are taken as logged: CloudFront escapes a value in one way, so they
+// differ exactly when their wire forms do.
+func (m *Matcher) fingerprint(r *cloudfront.Record, k *key) uint32 {
+	if k.value > 0 {
+		if h := m.filters.Value(k.value - 1); h != 0 {
+			return short(h)
+		}
+		return 0
+	}
+	switch len(k.parts) {
+	case 0:
+		return 0
+	case 1:
+		return m.part(r, k.parts[0])
+	}
+	var h uint64
+	for _, part := range k.parts {
+		h = mix(h, uint64(m.part(r, part)))
+	}
+	return short(h)
+}
+
+// part returns the fingerprint of one part of a key.
+func (m *Matcher) part(r *cloudfront.Record, p part) uint32 {
+	switch p {
+	case partClient:
+		a := r.Client().Addr().As16()
+		return short(maphash.Bytes(m.set.seed, a[:]))
+	case partFingerprint:
+		return short(m.agents.Fingerprint(m.who, r))
+	case partHost:
+		return short(maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)))
+	case partPath:
+		return short(m.path.hash)
+	case partTop:
+		m.shapes(m.path, r.Path())
+		return m.path.top
+	case partShape:
+		m.shapes(m.path, r.Path())
+		if m.facts[1]&wasJSON != 0 {
+			return m.path.parent
+		}
+		return m.path.shape
+	case partRequest:
+		query := r.Query()
+		if len(query) == 0 {
+			return short(m.path.hash)
+		}
+		return short(mix(m.path.hash, maphash.Bytes(m.set.seed, query)))
+	case partSize:
+		size := r.Raw(cloudfront.FieldCSBytes)
+		if len(size) == 0 {
+			return 0
+		}
+		return short(maphash.Bytes(m.set.seed, size))
+	}
+	return 0
+}

@@ -1,0 +1,239 @@
+package scenario
+
+import (
+	"hash/maphash"
+	"strconv"
+
+	"weir/internal/cloudfront"
+	"weir/internal/payload"
+)
+
+// How many verdicts a Matcher keeps of each kind: powers of two.
+const (
+	pathVerdicts  = 4096
+	queryVerdicts = 1024
+)
+
+// A verdict is kept under the hash of its column: a seeded 64-bit hash stands for
+// the column. It takes the place of another verdict whose hash ends alike.
+type (
+	pathVerdict struct {
+		hash  uint64
+		facts uint64 // of the request
+
+		// Fingerprints that few records need; 0 until shapes was called.
+		shape  uint32 // of the path without what numbers its things
+		parent uint32 // of the shape above the last segment, or of all of it near the root
+		top    uint32 // of the first segment
+	}
+	queryVerdict struct {
+		hash  uint64
+		facts uint64 // of the request
+	}
+)
+
+// find finds out everything about a record that filters may ask for.
+func (m *Matcher) find(r *cloudfront.Record) {
+	answer := m.set.answer(r)
+	path := r.Path()
+	query := r.Query()
+	m.path = m.readPath(path)
+	f := m.path.facts | method(r)
+	if len(query) > 0 {
+		f |= m.readQuery(query)
+	}
+	f |= m.client(r) | origin(r)
+	if f&pathWPLogin != 0 {
+		f |= jetpack(r, path, query)
+	}
+	if f&pathBackup != 0 && answer&(wasRefused|wasHTML) == 0 {
+		f &^= pathBackup // sites do offer archives
+	}
+	if f&hostile != 0 {
+		f |= isHostile
+	}
+	m.facts[0], m.facts[1] = f, m.conclude(r, f, answer)
+}
+
+// hostile is what only attackers ask for or send.
+const hostile = pathSecret | pathBackup | pathShell | pathExploit |
+	hasSQL | hasScript | hasTraversal | hasCommand | hasTemplate | hasLookup | hasSplit | hasSSRF | hasHeaderAttack
+
+// conclude adds to what the answer says what follows from it and the request, and
+// from what is known of the site.
+func (m *Matcher) conclude(r *cloudfront.Record, request, f uint64) uint64 {
+	if f&wasServed == 0 {
+		return f
+	}
+	if f&wasPartial != 0 || request&pathStatic != 0 && f&wasFetched == 0 {
+		f |= wasCheap
+	}
+	f |= signIn(request, f, r.Status)
+	switch {
+	case f&wasMissing != 0:
+		if m.set.site.knows(m.place(r), r.Time) {
+			f |= wasKnown
+		}
+	case f&(wasOK|wasRedirected) != 0 && request&(pathStatic|isHostile) == 0 && f&wasSoftMissing == 0:
+		f |= m.learn(r, f)
+	}
+	if f&(wasOK|wasRedirected|wasPartial) != 0 && f&(wasSoftMissing|wasLoginFailed) == 0 &&
+		request&(pathStatic|pathLogin|pathToken|pathWPLogin|isHostile|isTool|isLibrary|isContradiction|isImpostor|isNameless|isCrawler) == 0 {
+		f |= wasHealthy
+	}
+	if f&wasFetched != 0 && slow(r) {
+		f |= wasHeavy
+	}
+	const megabyte = len("1000000")
+	if len(r.Raw(cloudfront.FieldSCBytes)) >= megabyte {
+		f |= wasLarge
+	}
+	return f
+}
+
+// learn takes note of a path that is there, and returns what is known of it.
+func (m *Matcher) learn(r *cloudfront.Record, f uint64) uint64 {
+	place := m.place(r)
+	if m.set.site.knows(place, r.Time) {
+		m.set.site.learn(place, r.Time)
+		return wasKnown
+	}
+	if f&(wasOK|wasHTML) == wasOK|wasHTML {
+		if length := r.Raw(cloudfront.FieldSCContentLen); len(length) > 0 {
+			n, err := strconv.ParseUint(string(length), 10, 48)
+			if err == nil && m.set.site.isStandIn(maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)), n) {
+				return wasSoftMissing
+			}
+		}
+	}
+	m.set.site.learn(place, r.Time)
+	return 0
+}
+
+// place is the hash of a record's host and path.
+func (m *Matcher) place(r *cloudfront.Record) uint64 {
+	return mix(m.path.hash, maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)))
+}
+
+// slow reports whether an answer took more than a second.
+func slow(r *cloudfront.Record) bool {
+	raw := r.Raw(cloudfront.FieldTimeTaken)
+	return len(raw) > 1 && !(raw[0] == '0' && raw[1] == '.')
+}
+
+// weigh returns how much a record counts for, in thousandths.
+func weigh(r *cloudfront.Record, by weight) uint32 {
+	switch by {
+	case weightBytes:
+		bytes := number(r.Raw(cloudfront.FieldSCBytes))
+		return uint32(min(bytes/1000, 1<<31))
+	case weightOrigin:
+		return uint32(min(thousandths(r.Raw(cloudfront.FieldTimeTaken)), 1<<31))
+	}
+	return WholeEvent
+}
+
+// number reads decimal digits, as many as there are.
+func number(raw []byte) uint64 {
+	var n uint64
+	for _, c := range raw {
+		if c < '0' || c > '9' || n > 1<<53 {
+			break
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n
+}
+
+// thousandths reads a decimal number with up to three digits behind the point.
+func thousandths(raw []byte) uint64 {
+	n := number(raw) * 1000
+	for i, c := range raw {
+		if c == '.' {
+			unit := uint64(100)
+			for _, c := range raw[i+1 : min(len(raw), i+4)] {
+				n += uint64(c-'0') * unit
+				unit /= 10
+			}
+			break
+		}
+	}
+	return n
+}
+
+// readPath returns what a path says. The verdict is good until the next call.
+func (m *Matcher) readPath(raw []byte) *pathVerdict {
+	hash := maphash.Bytes(m.set.seed, raw)
+	v := &m.paths[hash%pathVerdicts]
+	if v.hash != hash {
+		m.decoded = cloudfront.Decode(m.decoded[:0], raw[:min(len(raw), maxDecoded)], false)
+		f := m.set.paths.Find(m.decoded)
+		if isStatic(m.decoded) {
+			f |= pathStatic
+		}
+		*v = pathVerdict{hash: hash, facts: f | findings(m.scanner.Path(raw))}
+	}
+	return v
+}
+
+// maxDecoded is how many bytes of a path are read for what it names. What comes
+// behind them is read for attacks alone.
+const maxDecoded = 2048
+
+// readQuery returns what a query says.
+func (m *Matcher) readQuery(raw []byte) uint64 {
+	if len(raw) < shortQuery {
+		return findings(m.scanner.Query(raw)) | cacheBuster(raw)
+	}
+	hash := maphash.Bytes(m.set.seed, raw)
+	v := &m.queries[hash%queryVerdicts]
+	if v.hash != hash {
+		*v = queryVerdict{hash, findings(m.scanner.Query(raw)) | cacheBuster(raw)}
+	}
+	return v.facts
+}
+
+// shortQuery is the length in bytes below which reading a query costs no more than
+// looking up what it says.
+const shortQuery = 24
+
+// findings translates what a payload holds.
+func findings(f payload.Finding) uint64 {
+	if f == 0 {
+		return 0
+	}
+	var facts uint64
+	for _, t := range translation {
+		if f&t.finding != 0 {
+			facts |= t.fact
+		}
+	}
+	return facts
+}
+
+// shapes completes a path's verdict.
+func (m *Matcher) shapes(v *pathVerdict, raw []byte) {
+	if v.shape != 0 {
+		return
+	}
+	m.decoded = cloudfront.Decode(m.decoded[:0], raw[:min(len(raw), maxDecoded)], false)
+	var parent int
+	if v.facts&pathStatic != 0 {
+		m.shape = appendPart(m.shape[:0], m.decoded)
+		parent = len(m.shape)
+	} else {
+		m.shape, parent = appendShape(m.shape[:0], m.decoded)
+	}
+	v.shape = short(maphash.Bytes(m.set.seed, m.shape))
+	v.parent = short(maphash.Bytes(m.set.seed, m.shape[:parent]))
+	v.top = short(maphash.Bytes(m.set.seed, top(m.shape)))
+}
+
+// short cuts a hash to 32 bits, never 0.
+func short(hash uint64) uint32 { return max(1, uint32(hash>>32)) }
+
+// mix makes one hash of two.
+func mix(a, b uint64) uint64 {
+	h := (a ^ b>>29) * 0x9e3779b97f4a7c15
+	return (h ^ h>>32 ^ b) * 0xd6e8feb86659fd93
+}
