@@ -45,18 +45,19 @@ func BenchmarkPour(b *testing.B) {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
 			rules := fake{{Name: "flood", Capacity: 100_000, Leak: 4 * time.Millisecond}}
 			e, _ := rules.start(b, Config{Shards: 1, Memory: 2 << 30})
-			d := newDealer(e)
+			d, s := newDealer(e), e.shards[0]
 			record := parse(b, visit{})[0]
 			chunk := make([]cloudfront.Record, chunkRecords)
 			for i := range chunk {
 				chunk[i] = record
 			}
-			d.hits = append(d.hits, scenario.Hit{Weight: scenario.WholeEvent})
 			rnd := rand.New(rand.NewPCG(1, 2))
 			pour := func() {
-				d.events = d.events[:0]
+				d.events, d.hits, d.spots = d.events[:0], d.hits[:0], d.spots[:0]
 				for i := range chunk {
-					d.add(key{addr: uint64(rnd.IntN(clients)), bits: 32, family: familyIPv4}, ms(0), i, 0)
+					d.hits = append(d.hits, scenario.Hit{Weight: scenario.WholeEvent})
+					e := d.add(key{addr: uint64(rnd.IntN(clients)), bits: 32, family: familyIPv4}, ms(0), i, i)
+					d.spots = s.fetch(e, d.hits[i:], d.spots)
 				}
 				d.pour(chunk)
 			}

@@ -51,6 +51,7 @@ type dealer struct {
 	order    []uint32 // scratch: events of one shard
 	first    []uint32 // by shard: number of its first event, from 1; 0 = none
 	hits     []scenario.Hit
+	spots    []spot         // where the bucket of each hit is
 	apart    []scenario.Hit // scratch: those of a record that are not its client's
 	used     []bool         // by shard: whether it has an event in the chunk
 	earliest int64          // event time of the chunk
@@ -62,7 +63,7 @@ func newDealer(e *Engine) *dealer {
 	return &dealer{
 		engine: e, matcher: e.plan.matcher(),
 		used: make([]bool, len(e.shards)), first: make([]uint32, len(e.shards)), order: make([]uint32, 0, fetchAhead),
-		events: make([]event, 0, chunkRecords), hits: make([]scenario.Hit, 0, 2*chunkRecords),
+		events: make([]event, 0, chunkRecords), hits: make([]scenario.Hit, 0, 2*chunkRecords), spots: make([]spot, 0, 2*chunkRecords),
 	}
 }
 
@@ -81,7 +82,7 @@ func (d *dealer) deal(records []cloudfront.Record) {
 
 // match makes the events of a chunk.
 func (d *dealer) match(chunk []cloudfront.Record) {
-	d.events, d.hits, d.earliest = d.events[:0], d.hits[:0], math.MaxInt64
+	d.events, d.hits, d.spots, d.earliest = d.events[:0], d.hits[:0], d.spots[:0], math.MaxInt64
 	for i := range chunk {
 		r := &chunk[i]
 		from := len(d.hits)
@@ -109,7 +110,7 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 		// needs of memory is there.
 		for i := range d.events[first:] {
 			e := &d.events[first+i]
-			d.engine.shards[e.shard].fetch(e, d.hits[e.from:e.to])
+			d.spots = d.engine.shards[e.shard].fetch(e, d.hits[e.from:e.to], d.spots)
 		}
 	}
 }
@@ -247,7 +248,9 @@ func (d *dealer) run(order []uint32, chunk []cloudfront.Record) {
 	shards := d.engine.shards
 	for _, i := range order {
 		e := &d.events[i]
-		shards[e.shard].fetchBuckets(e, d.hits[e.from:e.to])
+		for _, spot := range d.spots[e.from:e.to] {
+			shards[e.shard].buckets.fetch(spot)
+		}
 	}
 	for _, i := range order {
 		e := &d.events[i]
@@ -255,6 +258,6 @@ func (d *dealer) run(order []uint32, chunk []cloudfront.Record) {
 		if *was == outcomeDuplicate || *was == outcomeBlocked {
 			continue
 		}
-		*was = min(*was, shards[e.shard].pourEvent(e, d.hits[e.from:e.to], &chunk[e.record]))
+		*was = min(*was, shards[e.shard].pourEvent(e, d.hits[e.from:e.to], d.spots[e.from:e.to], &chunk[e.record]))
 	}
 }

@@ -69,32 +69,24 @@ func (s *shard) finish(earliest int64) {
 }
 
 // fetch fetches the memory in which the buckets of an event are looked for, and
-// fetchBuckets, when that is there, the memory of the buckets. Only the second needs
-// the shard.
-func (s *shard) fetch(e *event, hits []scenario.Hit) {
+// appends where that is for each hit. It does not need the shard.
+func (s *shard) fetch(e *event, hits []scenario.Hit, spots []spot) []spot {
 	if e.request != 0 {
 		prefetch(unsafe.Pointer(s.requests.set(e.request)))
 	}
 	for i := range hits {
 		hit := &hits[i]
+		id, spot := s.spot(e, hit)
+		spots = append(spots, spot)
 		if hit.Effect == scenario.Shield {
 			continue
 		}
-		id, spot := s.spot(e, hit)
 		prefetch(unsafe.Pointer(&s.buckets.heads[spot.set]))
 		if hit.Distinct != 0 {
 			prefetch(unsafe.Pointer(s.values.set(distinctHash(e.hash, id, hit.Distinct))))
 		}
 	}
-}
-
-func (s *shard) fetchBuckets(e *event, hits []scenario.Hit) {
-	for i := range hits {
-		if hit := &hits[i]; hit.Effect != scenario.Shield {
-			_, spot := s.spot(e, hit)
-			s.buckets.fetch(spot)
-		}
-	}
+	return spots
 }
 
 // spot returns the ident of the bucket of a hit, and where it is looked for.
@@ -104,7 +96,7 @@ func (s *shard) spot(e *event, hit *scenario.Hit) (ident, spot) {
 }
 
 // pourEvent pours one event into the bucket of each scenario that it hit, if any.
-func (s *shard) pourEvent(e *event, hits []scenario.Hit, r *cloudfront.Record) outcome {
+func (s *shard) pourEvent(e *event, hits []scenario.Hit, spots []spot, r *cloudfront.Record) outcome {
 	if !e.apart {
 		if e.request != 0 {
 			if known, _ := s.requests.add(e.request, e.request, ^uint64(0)); known {
@@ -119,20 +111,20 @@ func (s *shard) pourEvent(e *event, hits []scenario.Hit, r *cloudfront.Record) o
 	for i := range hits {
 		switch hit := &hits[i]; hit.Effect {
 		case scenario.Pour:
-			best = min(best, s.pour(e, hit, r))
+			best = min(best, s.pour(e, hit, spots[i], r))
 		case scenario.Shield:
-			s.shield(e, hit)
+			s.shield(e, hit, spots[i])
 		default:
-			s.lower(e, hit)
+			s.lower(e, hit, spots[i])
 		}
 	}
 	return best
 }
 
 // pour is the way of one hit: outcomePoured, outcomeRepeated or outcomeLate.
-func (s *shard) pour(e *event, hit *scenario.Hit, r *cloudfront.Record) outcome {
+func (s *shard) pour(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Record) outcome {
 	l := &s.limits[hit.Scenario]
-	id, spot := s.spot(e, hit)
+	id := e.key.ident(hit.Scenario, hit.Group)
 	p, found := s.buckets.find(id, spot)
 	b := s.buckets.bucket(p)
 	if !found {
@@ -180,9 +172,9 @@ func (s *shard) repeated(e *event, hit *scenario.Hit, b *bucket, l *limits, at i
 
 // lower takes out of a bucket that is there: a Drain what it weighs, a Cancel
 // everything.
-func (s *shard) lower(e *event, hit *scenario.Hit) {
+func (s *shard) lower(e *event, hit *scenario.Hit, spot spot) {
 	l := &s.limits[hit.Scenario]
-	p, found := s.buckets.find(s.spot(e, hit))
+	p, found := s.buckets.find(e.key.ident(hit.Scenario, hit.Group), spot)
 	if !found {
 		return
 	}
@@ -200,7 +192,7 @@ func (s *shard) lower(e *event, hit *scenario.Hit) {
 }
 
 // shield protects a key from the alerts of a scenario.
-func (s *shard) shield(e *event, hit *scenario.Hit) {
+func (s *shard) shield(e *event, hit *scenario.Hit, spot spot) {
 	id := e.key.ident(hit.Scenario, hit.Group)
 	known := fold(e.hash^uint64(e.at/minute), id.rest^0x9e3779b97f4a7c15)
 	slot := &s.shields[known%shieldsKept]
@@ -209,7 +201,6 @@ func (s *shard) shield(e *event, hit *scenario.Hit) {
 	}
 	*slot = known
 	l := &s.limits[hit.Scenario]
-	_, spot := s.spot(e, hit)
 	p, found := s.buckets.find(id, spot)
 	b := s.buckets.bucket(p)
 	if !found {

@@ -30,7 +30,7 @@ const (
 	setBytes = 64 + ways*64
 
 	// sweepTurn is in how many chunks sweep sees every set once.
-	sweepTurn = 2048
+	sweepTurn = 8192
 )
 
 // A head describes the buckets of one set. It is a cache line long.
@@ -69,11 +69,13 @@ func (t *table) bucket(p place) *bucket { return &t.buckets[p.set][p.way] }
 
 // A spot says where in a table a bucket is looked for.
 type spot struct {
-	group    int // its first set
-	set      int // the one that is looked at first
+	set      uint32 // the one that is looked at first
 	tag      uint16
 	confined bool // to that set
 }
+
+// group returns the first set of a spot's group.
+func (s spot) group() int { return int(s.set) / spread * spread }
 
 // locate returns where the bucket of an ident is, whose key has the hash. Set is the
 // one of the group that its scenario prefers.
@@ -84,19 +86,20 @@ func (t *table) locate(id ident, hash uint64, set uint8, confined bool) spot {
 	}
 	mixed := (uint32(hash) ^ uint32(id.rest>>16)) * 0x9e3779b1 // scenario and a part of the group
 	mixed ^= uint32(id.rest>>48) * 0x85ebca6b
-	return spot{group, group + int(set), uint16(mixed>>16)&tagMask | tagUsed, confined}
+	return spot{uint32(group) + uint32(set), uint16(mixed>>16)&tagMask | tagUsed, confined}
 }
 
 // find returns the place of the bucket of an ident, if there is one.
 func (t *table) find(id ident, s spot) (place, bool) {
-	if way, ok := t.findIn(s.set, id, s.tag); ok {
-		return place{s.set, way}, true
+	first := int(s.set)
+	if way, ok := t.findIn(first, id, s.tag); ok {
+		return place{first, way}, true
 	}
 	if s.confined {
 		return place{}, false
 	}
-	for set := s.group; set < s.group+spread; set++ {
-		if set == s.set {
+	for set := s.group(); set < s.group()+spread; set++ {
+		if set == first {
 			continue
 		}
 		if way, ok := t.findIn(set, id, s.tag); ok {
@@ -157,11 +160,11 @@ func (h *head) victim(now uint32) (way int, worth int64) {
 // time at needs it.
 func (t *table) claim(id ident, s spot, at int64) (place, *bucket) {
 	now := ticks(at)
-	p := place{set: s.set}
+	p := place{set: int(s.set)}
 	way, least := t.heads[s.set].victim(now)
 	p.way = way
-	for set := s.group; set < s.group+spread && least >= 0 && !s.confined; set++ {
-		if set == s.set {
+	for set := s.group(); set < s.group()+spread && least >= 0 && !s.confined; set++ {
+		if set == int(s.set) {
 			continue
 		}
 		if way, worth := t.heads[set].victim(now); worth < least {

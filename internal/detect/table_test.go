@@ -89,12 +89,12 @@ func TestTableKeepsWhatIsFullest(t *testing.T) {
 		b.first = int64(i)
 		table.keep(p, e.dry, 5000)
 		// What the table must hold: a full group loses the first to run dry, and takes the new one.
-		list := byGroup[spot.group]
+		list := byGroup[spot.group()]
 		if len(list) == ways*spread {
 			first := slices.MinFunc(list, func(a, b entry) int { return int(a.dry) - int(b.dry) })
 			list = slices.DeleteFunc(list, func(x entry) bool { return x == first })
 		}
-		byGroup[spot.group] = append(list, e)
+		byGroup[spot.group()] = append(list, e)
 	}
 	held := 0
 	for group, list := range byGroup {
