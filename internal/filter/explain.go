@@ -59,7 +59,12 @@ func (s *Set) Conditions(i int, r *cloudfront.Record, facts *Facts) []Condition 
 			c.Holds = facts.Has(a.fact)
 		} else {
 			c.Value = e.Evt.field(a.field)
-			c.Holds = a.holds(c.Value) == (a.test == nil || a.want)
+			if a.test != nil {
+				result, ok := a.test(c.Value)
+				c.Holds = result && ok
+			} else {
+				c.Holds = a.holds(c.Value)
+			}
 		}
 		if !seen[c.Text] {
 			seen[c.Text] = true
