@@ -50,7 +50,7 @@ func runDemo(ctx context.Context, w *world) error {
 	fs.StringVar(&opt.fields, "fields", "", "the log's fields: a `list`, or @FILE")
 	fs.StringVar(&opt.decisions, "decisions", "", "write every decision to this `file`, as JSON lines")
 	fs.Uint64Var(&opt.seed, "seed", 1, "of the made traffic")
-	loader := config.Register(fs, "detect", "state", "waf")
+	loader := config.Register(fs, "detect", "state", "scenarios", "waf")
 	if err := parseFlags(fs, w); err != nil {
 		return err
 	}
@@ -155,6 +155,7 @@ func newDemo(ctx context.Context, w *world, cfg *config.Config, opt demoOptions)
 	cfg.Ban.File = ""              // in memory: the demo leaves nothing behind
 	cfg.API.Listen = "127.0.0.1:0" // any free port
 	cfg.WAF.Scope = "CLOUDFRONT"
+	cfg.Crawlers.Refresh, cfg.Crawlers.DNS = false, false // it asks nobody
 	if err := d.out.open("", opt.decisions); err != nil {
 		return nil, err
 	}

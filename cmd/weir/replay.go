@@ -29,7 +29,7 @@ func runReplay(ctx context.Context, w *world) error {
 	active := fs.String("active", "", "begin with the decisions of this `file` in force, which is of the kind that -decisions writes")
 	alerts := fs.String("alerts", "", "write every alert to this `file`: a table if its name ends in .tsv, else JSON lines")
 	decisions := fs.String("decisions", "", "write every decision that is made to this `file`, as JSON lines")
-	loader := config.Register(fs, "log", "detect", "state", "ban", "waf")
+	loader := config.Register(fs, "log", "detect", "state", "scenarios", "ban", "waf")
 	if err := parseFlags(fs, w); err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ func newReplay(ctx context.Context, cfg *config.Config, fields []cloudfront.Fiel
 	}
 	format = format.WithClientBits(cfg.Detect.IPv6Prefix)
 	r.sniffer.RealTime, r.sniffer.ClientBits = format, cfg.Detect.IPv6Prefix
-	set, err := compileScenarios(cfg)
+	set, err := compileScenarios(cfg, nil)
 	if err != nil {
 		return nil, err
 	}

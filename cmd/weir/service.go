@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"weir/internal/agent"
 	"weir/internal/api"
 	"weir/internal/awshttp"
 	"weir/internal/ban"
@@ -41,6 +42,7 @@ type service struct {
 	cfg      *config.Config
 	log      *zap.Logger
 	observe  observer
+	crawlers *agent.Directory
 	store    *ban.Store
 	writer   *waf.Writer
 	engine   *detect.Engine
@@ -69,7 +71,8 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	if err != nil {
 		return nil, err
 	}
-	set, err := compileScenarios(cfg)
+	s.crawlers = newCrawlers(cfg, log.Named("agent"), reg)
+	set, err := compileScenarios(cfg, s.crawlers)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +130,19 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	return s, nil
 }
 
+// newCrawlers makes what tells crawlers from those that call themselves so. It asks
+// nobody before it is run, and then whom the settings allow.
+func newCrawlers(cfg *config.Config, log *zap.Logger, reg prometheus.Registerer) *agent.Directory {
+	c := agent.Config{Logger: log, Registerer: reg}
+	if cfg.Crawlers.DNS {
+		c.Resolver = net.DefaultResolver
+	}
+	if cfg.Crawlers.Refresh {
+		c.Client = &http.Client{}
+	}
+	return agent.New(c)
+}
+
 func (s *service) newHTTP(ctx context.Context) (*http.Server, net.Listener, error) {
 	handler, err := api.New(api.Config{
 		Listen: s.cfg.API.Listen, Token: s.cfg.API.Token, Store: s.store, Gatherer: s.registry, Ready: s.notReady, Logger: s.log.Named("api"),
@@ -155,6 +171,7 @@ func (s *service) run(ctx context.Context) error {
 	defer stopWriting()
 
 	var wg sync.WaitGroup
+	wg.Go(func() { s.crawlers.Run(housekeeping) })
 	wg.Go(func() {
 		if err := s.store.Run(housekeeping); err != nil {
 			fail(fmt.Errorf("keep the store: %w", err))

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"weir/internal/agent"
 	"weir/internal/api"
 	"weir/internal/cloudfront"
 	"weir/internal/config"
@@ -33,10 +34,7 @@ func loadSettings(l *config.Loader, w *world) (*config.Config, error) {
 	l.Check(func(c *config.Config) error {
 		return api.CheckListen(c.API.Listen, c.API.Token)
 	}, "WEIR_API_TOKEN", "WEIR_API_LISTEN")
-	l.Check(func(c *config.Config) error {
-		_, err := scenario.Tune(scenario.Catalogue(), c.Scenario)
-		return err
-	})
+	checkScenarios(l)
 	cfg, err := l.Load(w.environ)
 	if err != nil {
 		return nil, &codedError{exitConfig, err}
@@ -44,13 +42,55 @@ func loadSettings(l *config.Loader, w *world) (*config.Config, error) {
 	return cfg, nil
 }
 
-// compileScenarios is the catalogue with the settings applied to it.
-func compileScenarios(cfg *config.Config) (*scenario.Set, error) {
-	list, err := scenario.Tune(scenario.Catalogue(), cfg.Scenario)
+// checkScenarios has the scenarios read and compiled, where a command has the
+// settings that say which they are.
+func checkScenarios(l *config.Loader) {
+	var list []scenario.Scenario // that could be read
+	l.Check(func(c *config.Config) (err error) {
+		if list, err = scenario.Load(c.Scenarios); err != nil {
+			list = nil
+		}
+		return err
+	}, "WEIR_SCENARIOS")
+	l.Check(func(c *config.Config) error {
+		if list == nil {
+			return nil
+		}
+		_, err := compile(list, c, nil)
+		return err
+	})
+}
+
+// compileScenarios reads and compiles the scenarios that the settings say. Without
+// crawlers, what was built in is known of them.
+func compileScenarios(cfg *config.Config, crawlers *agent.Directory) (*scenario.Set, error) {
+	list, err := scenario.Load(cfg.Scenarios)
 	if err != nil {
 		return nil, err
 	}
-	return scenario.Compile(list, scenario.Options{BlockStatus: uint16(cfg.WAF.BlockStatus)})
+	return compile(list, cfg, crawlers)
+}
+
+// compile applies the variables that tune scenarios first: what is off need not
+// compile.
+func compile(list []scenario.Scenario, cfg *config.Config, crawlers *agent.Directory) (*scenario.Set, error) {
+	tuned, err := scenario.Tune(list, cfg.Scenario)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Ban.Simulate {
+		simulate(tuned)
+	}
+	return scenario.Compile(tuned, scenario.Options{BlockStatus: uint16(cfg.WAF.BlockStatus), Crawlers: crawlers})
+}
+
+// simulate has no alert of any scenario become a decision.
+func simulate(list []scenario.Scenario) {
+	for i := range list {
+		if list[i].Mode == scenario.Enforce {
+			list[i].Mode = scenario.Simulate
+		}
+	}
 }
 
 // readFields reads a field list from the command line: a list, or @FILE.

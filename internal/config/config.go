@@ -40,9 +40,15 @@ type Config struct {
 	State struct {
 		Memory int64 // bytes
 	}
+	Scenarios []string // files and directories, and "builtin"; to be read by package scenario
+	Crawlers  struct {
+		Refresh bool
+		DNS     bool
+	}
 	Ban struct {
 		Duration  time.Duration
 		Action    string
+		Simulate  bool
 		Allowlist []netip.Prefix // masked
 		Adopt     time.Duration
 		File      string
@@ -108,8 +114,13 @@ func (c *Config) settings() []setting {
 		{"WEIR_DETECT_IPV6_PREFIX", "64", whole(&c.Detect.IPv6Prefix, 48, 128), "bits of an IPv6 address that tell clients apart; all addresses that share them are one client, and are banned together"},
 		{"WEIR_STATE_MEMORY", "512MiB", size(&c.State.Memory, 16*mebi, tebi), "memory for buckets, request ids and sample requests; what gives way when it is full is counted"},
 
+		{"WEIR_SCENARIOS", "builtin", words(&c.Scenarios, "a list of directories and files separated by commas, with builtin for the catalogue above", "list"), "where scenarios are read from: YAML files in the form of the CrowdSec hub's"},
+		{"WEIR_CRAWLERS_REFRESH", "true", yes(&c.Crawlers.Refresh), "whether the address ranges that operators of crawlers publish are fetched once a day; otherwise those stay that were built in"},
+		{"WEIR_CRAWLERS_DNS", "true", yes(&c.Crawlers.DNS), "whether the DNS is asked if a client is the crawler that it says it is, where no published range tells"},
+
 		{"WEIR_BAN_DURATION", "4h", duration(&c.Ban.Duration, time.Minute, 365*24*hour), "how long a ban lasts whose scenario does not say"},
 		{"WEIR_BAN_ACTION", "block", choice(&c.Ban.Action, "block"), "what is done about a client whose scenario does not say"},
+		{"WEIR_BAN_SIMULATE", "false", yes(&c.Ban.Simulate), "whether nobody is banned: every alert is raised and none becomes a decision, so that what a client does afterwards is judged, too"},
 		{"WEIR_BAN_ALLOWLIST", "", prefixes(&c.Ban.Allowlist), "who is never banned"},
 		{"WEIR_BAN_ADOPT", "1h", duration(&c.Ban.Adopt, time.Minute, 365*24*hour), "how long an address stays that an IP set holds at start and the store does not know"},
 		{"WEIR_BAN_FILE", "weir.db", text(&c.Ban.File, "a file name", "file"), "SQLite file that decisions are kept in"},

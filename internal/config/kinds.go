@@ -149,6 +149,11 @@ func choice(p *string, options ...string) kind {
 	return one(p, want, "", func(s string) (string, bool) { return s, slices.Contains(options, s) }, itself)
 }
 
+// yes is a switch.
+func yes(p *bool) kind {
+	return one(p, "true or false", "", func(s string) (v, ok bool) { return s == "true", s == "true" || s == "false" }, strconv.FormatBool)
+}
+
 // status is a status of WAF's custom responses. AWS would take statuses below
 // 400, too, but then every good answer would look like a block.
 func status(p *int) kind {

@@ -89,9 +89,10 @@ func (l *Loader) Require(names ...string) {
 	l.required = append(l.required, names...)
 }
 
-// Check adds a rule that Load holds the Config to. It is called when none of
-// the named settings is wrong by itself, and its error is put down to the first
-// of them; an error without names has to say itself what it is about.
+// Check adds a rule that Load holds the Config to. It is called when all of the
+// named settings are registered and none is wrong by itself, and its error is put
+// down to the first of them; an error without names has to say itself what it is
+// about.
 func (l *Loader) Check(run func(*Config) error, names ...string) {
 	for _, name := range names {
 		mustFind(name)
@@ -107,10 +108,11 @@ func (l *Loader) Load(environ []string) (*Config, error) {
 	vars := variables(environ)
 	c := &Config{Scenario: make(map[string]string)}
 	settings := c.settings()
-	wrong := make(map[string]bool)
+	wrong, registered := make(map[string]bool), make(map[string]bool)
 	var errs []error
 	for i := range settings {
 		s := &settings[i]
+		registered[s.name] = l.covers(s)
 		if err := l.load(c, s, vars); err != nil {
 			wrong[s.name] = true
 			errs = append(errs, s.blame(err))
@@ -118,7 +120,7 @@ func (l *Loader) Load(environ []string) (*Config, error) {
 	}
 	errs = append(errs, takeScenarios(c, settings, vars)...)
 	for _, check := range l.checks {
-		if slices.ContainsFunc(check.names, func(name string) bool { return wrong[name] }) {
+		if slices.ContainsFunc(check.names, func(name string) bool { return wrong[name] || !registered[name] }) {
 			continue
 		}
 		if err := check.run(c); err != nil {
@@ -256,10 +258,18 @@ func takeScenarios(c *Config, settings []setting, vars map[string]string) (errs 
 	return errs
 }
 
-// blame puts an error down to the first of the named settings.
+// blame puts an error, and each of those that it joins, down to the first of the
+// named settings.
 func blame(names []string, err error) error {
 	if len(names) == 0 {
 		return err
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, err := range joined.Unwrap() {
+			errs = append(errs, blame(names, err))
+		}
+		return errors.Join(errs...)
 	}
 	s := mustFind(names[0])
 	return s.blame(err)

@@ -44,8 +44,12 @@ var samples = map[string]string{
 	"WEIR_DETECT_SHARDS":         "4",
 	"WEIR_DETECT_IPV6_PREFIX":    "56",
 	"WEIR_STATE_MEMORY":          "2GiB",
+	"WEIR_SCENARIOS":             "builtin,/etc/weir/a=b",
+	"WEIR_CRAWLERS_REFRESH":      "false",
+	"WEIR_CRAWLERS_DNS":          "false",
 	"WEIR_BAN_DURATION":          "24h",
 	"WEIR_BAN_ACTION":            "block", // the only one there is
+	"WEIR_BAN_SIMULATE":          "true",
 	"WEIR_BAN_ALLOWLIST":         "192.0.2.1,2001:db8::/32",
 	"WEIR_BAN_ADOPT":             "30m",
 	"WEIR_BAN_FILE":              "/var/lib/weir/a=b.db",
@@ -173,6 +177,8 @@ func TestOneWrong(t *testing.T) {
 		},
 		{"WEIR_BAN_ALLOWLIST=,", `WEIR_BAN_ALLOWLIST (-ban-allowlist): got ",", want a list`},
 		{"WEIR_BAN_FILE=a\tb", `WEIR_BAN_FILE (-ban-file): got "a\tb", want a file name (`},
+		{"WEIR_SCENARIOS=,", `WEIR_SCENARIOS (-scenarios): got ",", want a list of directories and files separated by commas`},
+		{"WEIR_CRAWLERS_DNS=yes", `WEIR_CRAWLERS_DNS (-crawlers-dns): got "yes", want true or false (`},
 		{"WEIR_WAF_SCOPE=cloudfront", `WEIR_WAF_SCOPE (-waf-scope): got "cloudfront", want CLOUDFRONT or REGIONAL (`},
 		{"WEIR_WAF_WRITES_PER_SECOND=NaN", `WEIR_WAF_WRITES_PER_SECOND (-waf-writes-per-second): got "NaN", want a number from 0.01 to 1 (`},
 		{"WEIR_WAF_BLOCK_STATUS=200", `WEIR_WAF_BLOCK_STATUS (-waf-block-status): got "200", want an HTTP status that WAF can answer with: 400, 401,`},
@@ -221,7 +227,9 @@ func TestOneWrong(t *testing.T) {
 func TestEverythingWrongAtOnce(t *testing.T) {
 	l, fs := register()
 	l.Require("WEIR_KINESIS_STREAM", "WEIR_KINESIS_LEASE_TABLE")
-	l.Check(func(c *Config) error { return errors.New("no field " + c.Log.Fields) }, "WEIR_LOG_FIELDS")
+	l.Check(func(c *Config) error {
+		return errors.Join(errors.New("no field "+c.Log.Fields), errors.New("no field more"))
+	}, "WEIR_LOG_FIELDS")
 	l.Check(func(c *Config) error { return errors.New("WEIR_SCENARIO_X_CAPACITY is bad") })
 	l.Check(func(*Config) error { return errors.New("never seen") }, "WEIR_WAF_SETS", "WEIR_WAF_SCOPE")
 	if err := fs.Parse([]string{"-kinesis-poll", "1", "-waf-scope=EDGE"}); err != nil {
@@ -240,6 +248,7 @@ func TestEverythingWrongAtOnce(t *testing.T) {
 		`"WEIR_Z" is not a setting`,
 		"WEIR_API_TOKEN (-api-token-file): not set",
 		"WEIR_LOG_FIELDS (-log-fields): no field all (",
+		"WEIR_LOG_FIELDS (-log-fields): no field more (",
 		"WEIR_SCENARIO_X_CAPACITY is bad",
 	}
 	got := strings.Split(err.Error(), "\n")
@@ -348,6 +357,7 @@ func TestSections(t *testing.T) {
 	if fs.Lookup("kinesis-stream") != nil || fs.Lookup("ban-file") == nil {
 		t.Error("the flags are not those of the sections")
 	}
+	l.Check(func(*Config) error { return errors.New("it is not there") }, "WEIR_LOG_FIELDS", "WEIR_WAF_SETS")
 	c, err := l.Load([]string{
 		"WEIR_KINESIS_STREAM=logs", "WEIR_KINESIS_POLL=wrong", "WEIR_API_TOKEN_FILE=/nowhere", "WEIR_API_TOKEN=x",
 		"WEIR_BAN_FILE=other.db", "WEIR_SCENARIO_X_MODE=off", "WEIR_SCENARIO_A_CAPACITY=5",
@@ -362,7 +372,7 @@ func TestSections(t *testing.T) {
 	for _, v := range c.Values() {
 		names = append(names, v.Name)
 	}
-	if got, want := strings.Join(names, " "), "WEIR_LOG_FIELDS WEIR_BAN_DURATION WEIR_BAN_ACTION WEIR_BAN_ALLOWLIST WEIR_BAN_ADOPT WEIR_BAN_FILE WEIR_BAN_HISTORY WEIR_SCENARIO_A_CAPACITY WEIR_SCENARIO_X_MODE"; got != want {
+	if got, want := strings.Join(names, " "), "WEIR_LOG_FIELDS WEIR_BAN_DURATION WEIR_BAN_ACTION WEIR_BAN_SIMULATE WEIR_BAN_ALLOWLIST WEIR_BAN_ADOPT WEIR_BAN_FILE WEIR_BAN_HISTORY WEIR_SCENARIO_A_CAPACITY WEIR_SCENARIO_X_MODE"; got != want {
 		t.Errorf("Values has\n%s\nwant\n%s", got, want)
 	}
 	if want := map[string]string{"WEIR_SCENARIO_X_MODE": "off", "WEIR_SCENARIO_A_CAPACITY": "5"}; !reflect.DeepEqual(c.Scenario, want) {
