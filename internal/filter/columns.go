@@ -131,7 +131,7 @@ func (m *columnMatcher) evaluate(text []byte, bits []uint64) {
 	t := &m.target
 	escaped := flagsOf(text, false)&isEscaped != 0
 	t.place(escaped, func(*view) span { return spanOf(0, len(text)) })
-	t.look(text, bits)
+	t.look(m.ix.machines, text, bits)
 	if escaped {
 		for _, i := range t.undone {
 			t.undoView(i, text, spanOf(0, len(text)), bits)

@@ -79,7 +79,8 @@ type index struct {
 	patterns []pattern
 	tests    []*atom
 	pairs    []pair
-	machine  *automaton
+	machines []*automaton   // of all views
+	own      [][]*automaton // of each view that undoes escapes
 	equals   []equals
 
 	base  int // the first of its atoms in the bits of a record
@@ -101,11 +102,26 @@ func newIndex(atoms []*atom, base int) *index {
 	for _, n := range ix.needles {
 		ix.views[n.view].letters[n.letters] = true
 	}
-	if len(ix.needles) > 0 {
-		ix.machine = newAutomaton(ix.needles)
-	}
+	ix.build()
 	ix.words = (ix.bits + 63) / 64
 	return ix
+}
+
+// build makes the automata.
+func (ix *index) build() {
+	all := make([]int, len(ix.needles))
+	own := make([][]int, len(ix.views))
+	for i, n := range ix.needles {
+		all[i] = i
+		own[n.view] = append(own[n.view], i)
+	}
+	ix.machines = newAutomata(ix.needles, all)
+	ix.own = make([][]*automaton, len(ix.views))
+	for i, which := range own {
+		if ix.views[i].unescape != "" {
+			ix.own[i] = newAutomata(ix.needles, which)
+		}
+	}
 }
 
 func (ix *index) add(a *atom) {
@@ -238,9 +254,9 @@ func (ix *index) bound(at int) {
 	ix.views[at].prefix = 4*longest + utf8.UTFMax // letters of the other case may be shorter
 }
 
-// scan sets the bits of the needles that are found in a text, in which the views lie
-// where spans say.
-func (ix *index) scan(text []byte, spans []span, bits []uint64, s *scratch) {
+// scan sets the bits of the needles of some machines that are found in a text, in which
+// the views lie where spans say.
+func (ix *index) scan(machines []*automaton, text []byte, spans []span, bits []uint64, s *scratch) {
 	for i := range ix.equals {
 		e := &ix.equals[i]
 		if at := &spans[e.view]; at.complete() && at.to-at.from <= e.longest && at.to > at.from {
@@ -249,11 +265,13 @@ func (ix *index) scan(text []byte, spans []span, bits []uint64, s *scratch) {
 			}
 		}
 	}
-	if ix.machine == nil || len(text) == 0 {
+	if len(text) == 0 {
 		return
 	}
 	if isASCII(text) {
-		ix.pass(text, spans, bits, numLetters)
+		for _, a := range machines {
+			ix.pass(a, text, spans, bits, numLetters)
+		}
 		return
 	}
 	for _, p := range ix.patterns { // there are letters that no needle stands for
@@ -265,12 +283,14 @@ func (ix *index) scan(text []byte, spans []span, bits []uint64, s *scratch) {
 		if !ix.wants(l, spans) {
 			continue
 		}
-		if l == asIs {
-			ix.pass(text, spans, bits, l)
-			continue
+		inCase, at := text, spans
+		if l != asIs {
+			s.recase(text, spans, l)
+			inCase, at = s.wide, s.moved
 		}
-		s.recase(text, spans, l)
-		ix.pass(s.wide, s.moved, bits, l)
+		for _, a := range machines {
+			ix.pass(a, inCase, at, bits, l)
+		}
 	}
 }
 
@@ -349,19 +369,21 @@ func appendCase(dst, text []byte, l letters) []byte {
 
 // pass runs the automaton once. letters are those that the text is in, as far as it is
 // not ASCII; numLetters when it is, since then all can be found in it.
-func (ix *index) pass(text []byte, spans []span, bits []uint64, l letters) {
-	if len(text) >= 4*minLane && len(text) >= 8*ix.machine.longest {
-		ix.lanes(text, spans, bits, l)
+func (ix *index) pass(a *automaton, text []byte, spans []span, bits []uint64, l letters) {
+	if len(text) >= 4*minLane && len(text) >= 8*a.longest {
+		ix.lanes(a, text, spans, bits, l)
 		return
 	}
-	a := ix.machine
-	next, class := a.next, &a.class
-	row := uint32(0)
-	for i, c := range text {
-		to := next[row+uint32(class[c])]
-		row = to >> 1
+	ix.lane(a, text, 0, spans, bits, l)
+}
+
+func (ix *index) lane(a *automaton, text []byte, from int, spans []span, bits []uint64, l letters) {
+	next, class, shift := a.next, &a.class, a.shift&63
+	var to uint16
+	for i := from; i < len(text); i++ {
+		to = next[uint(to>>1)<<shift+uint(class[text[i]])]
 		if to&1 != 0 {
-			ix.found(row, text, i+1, spans, bits, l)
+			ix.found(a.ends[to>>1], text, i+1, spans, bits, l)
 		}
 	}
 }
@@ -370,42 +392,35 @@ const minLane = 128
 
 // lanes is pass over a long text: four parts of it at once, since each step waits for
 // the memory of the one before. The parts overlap by the longest needle.
-func (ix *index) lanes(text []byte, spans []span, bits []uint64, l letters) {
-	a := ix.machine
-	next, class := a.next, &a.class
-	n := (len(text) + 3*(a.longest-1)) / 4 // so that four of them, overlapping, are the whole
-	step := n - (a.longest - 1)
-	p0, p1, p2, p3 := text[:n], text[step:][:n], text[2*step:][:n], text[3*step:]
-	var r0, r1, r2, r3 uint32
+func (ix *index) lanes(a *automaton, text []byte, spans []span, bits []uint64, l letters) {
+	next, class, shift := a.next, &a.class, a.shift&63
+	step := len(text)/4 - a.longest
+	n := step + a.longest // of which each part begins where the one before has still to end needles
+	p0, p1, p2, p3 := text[:n], text[step:][:n], text[2*step:][:n], text[3*step:][:n]
+	var t0, t1, t2, t3 uint16
 	for i := range n {
-		t0 := next[r0+uint32(class[p0[i]])]
-		t1 := next[r1+uint32(class[p1[i]])]
-		t2 := next[r2+uint32(class[p2[i]])]
-		t3 := next[r3+uint32(class[p3[i]])]
-		r0, r1, r2, r3 = t0>>1, t1>>1, t2>>1, t3>>1
+		t0 = next[uint(t0>>1)<<shift+uint(class[p0[i]])]
+		t1 = next[uint(t1>>1)<<shift+uint(class[p1[i]])]
+		t2 = next[uint(t2>>1)<<shift+uint(class[p2[i]])]
+		t3 = next[uint(t3>>1)<<shift+uint(class[p3[i]])]
 		if (t0|t1|t2|t3)&1 == 0 {
 			continue
 		}
-		for lane, to := range [...]uint32{t0, t1, t2, t3} {
+		for k, to := range [...]uint16{t0, t1, t2, t3} {
 			if to&1 != 0 {
-				ix.found(to>>1, text, lane*step+i+1, spans, bits, l)
+				ix.found(a.ends[to>>1], text, k*step+i+1, spans, bits, l)
 			}
 		}
 	}
-	for i := n; i < len(p3); i++ { // what does not divide by four
-		to := next[r3+uint32(class[p3[i]])]
-		if r3 = to >> 1; to&1 != 0 {
-			ix.found(r3, text, 3*step+i+1, spans, bits, l)
-		}
-	}
+	ix.lane(a, text, 4*step, spans, bits, l) // what is left, with the needles that begin before it ends
 }
 
-func (ix *index) found(row uint32, text []byte, end int, spans []span, bits []uint64, l letters) {
-	for _, i := range ix.machine.ends[row/ix.machine.classes] {
-		n := &ix.needles[i]
-		if bits[n.bit>>6]>>(n.bit&63)&1 != 0 {
+func (ix *index) found(ends []ending, text []byte, end int, spans []span, bits []uint64, l letters) {
+	for _, e := range ends {
+		if bits[e.bit>>6]>>(e.bit&63)&1 != 0 {
 			continue
 		}
+		n := &ix.needles[e.needle]
 		s := &spans[n.view]
 		from := end - len(n.text)
 		if from < s.from || end > s.to || n.start && from != s.begin || n.end && end != s.finish {

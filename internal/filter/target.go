@@ -79,7 +79,8 @@ func lay(text []byte) layout {
 	n := len(text)
 	l := layout{path: spanOf(0, n), request: spanOf(0, n), args: spanOf(n, n)} // the others are empty
 	lines := bytes.IndexByte(text, '\n') >= 0
-	if at := bytes.LastIndexByte(text, '?'); at >= 0 && !lines {
+	if at := bytes.IndexByte(text, '?'); at >= 0 && !lines {
+		at += bytes.LastIndexByte(text[at:], '?')
 		l.request, l.args = spanOf(0, at), spanOf(at+1, n)
 	}
 	request := text[:l.request.to]
@@ -212,7 +213,7 @@ func (u *target) all(text []byte, bits []uint64) {
 		}
 		return absent
 	})
-	u.look(text, bits)
+	u.look(u.ix.machines, text, bits)
 	if escaped {
 		u.undo(text, &l, bits, func(fieldID) bool { return true })
 	}
@@ -234,7 +235,7 @@ func (u *target) stem(text []byte, bits []uint64) {
 		}
 		return l.span(v.field)
 	})
-	u.look(text, bits)
+	u.look(u.ix.machines, text, bits)
 	mine := func(f fieldID) bool { return f != fieldPath && f != fieldArgs && f != fieldArgsLen }
 	if escaped {
 		u.undo(text, &l, bits, mine)
@@ -255,7 +256,7 @@ func (u *target) query(text []byte, bits []uint64) {
 		}
 		return absent
 	})
-	u.look(text, bits)
+	u.look(u.ix.machines, text, bits)
 	mine := func(f fieldID) bool { return f == fieldArgs || f == fieldArgsLen }
 	if escaped {
 		u.undo(text, &l, bits, mine)
@@ -291,8 +292,8 @@ func (u *target) place(escaped bool, at func(*view) span) {
 	}
 }
 
-func (u *target) look(text []byte, bits []uint64) {
-	u.ix.scan(text, u.spans, bits, &u.scratch)
+func (u *target) look(machines []*automaton, text []byte, bits []uint64) {
+	u.ix.scan(machines, text, u.spans, bits, &u.scratch)
 	u.ix.run(text, u.spans, bits)
 }
 
@@ -329,11 +330,13 @@ func (u *target) undoView(i int, text []byte, at span, bits []uint64) {
 		u.spans[j] = absent
 	}
 	u.spans[i] = spanOf(0, len(t))
-	u.look(t, bits)
+	u.look(u.ix.own[i], t, bits)
 }
 
 // test runs the tests of some fields.
 func (u *target) test(text []byte, l *layout, bits []uint64, mine func(fieldID) bool) {
+	var number [20]byte
+	var args []byte // http_args_len
 	for _, a := range u.ix.tests {
 		if !mine(a.field) {
 			continue
@@ -341,12 +344,13 @@ func (u *target) test(text []byte, l *layout, bits []uint64, mine func(fieldID) 
 		var holds bool
 		switch a.field {
 		case fieldArgsLen:
-			var number [20]byte
-			n := number[:0]
-			if l.hasDir {
-				n = strconv.AppendInt(n, int64(utf8.RuneCount(text[l.args.from:l.args.to])), 10)
+			if args == nil {
+				args = number[:0]
+				if l.hasDir {
+					args = strconv.AppendInt(args, int64(utf8.RuneCount(text[l.args.from:l.args.to])), 10)
+				}
 			}
-			holds = a.holds(view2string(n))
+			holds = a.holds(view2string(args))
 		case fieldStatic:
 			holds = a.holds(staticText(l, text))
 		default:
