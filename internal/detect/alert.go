@@ -10,7 +10,7 @@ import (
 // An Alert is one overflow of a bucket, as it concerns one client or network.
 type Alert struct {
 	Scenario *scenario.Scenario
-	Client   netip.Prefix // whom it is about: an IPv4 /32, an IPv6 /64, or the network that the bucket counted
+	Client   netip.Prefix // whom it is about: a client, or the network that the bucket counted
 	Addr     netip.Addr   // of the record that overflowed it, or of the member that it is about
 	At       int64        // event time of the record that overflowed it, Unix milliseconds
 	First    int64        // event time of the first record in the bucket, Unix milliseconds
@@ -38,6 +38,14 @@ type Sample struct {
 	Country   string // up to 8 bytes
 	ASN       string // up to 16 bytes
 	RequestID string // up to 64 bytes
+
+	bits uint8 // of its client's network
+}
+
+// client returns whom the request was counted against.
+func (s *Sample) client() netip.Prefix {
+	p, _ := s.Addr.Prefix(int(s.bits)) // it was a Prefix of that address
+	return p
 }
 
 // eventsOf returns samples as judges see them.

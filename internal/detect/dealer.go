@@ -99,7 +99,7 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 		}
 		d.earliest = min(d.earliest, r.Time)
 		first := len(d.events)
-		e := d.add(clientOf(r.Addr), r.Time, i, from)
+		e := d.add(d.engine.plan.hasher.key(clientOf(r)), r.Time, i, from)
 		if id := r.Raw(cloudfront.FieldXEdgeRequestID); len(id) > 0 {
 			e.request = max(1, maphash.Bytes(d.engine.seed, id)^e.hash)
 		}
@@ -133,17 +133,17 @@ func (d *dealer) sort(from int) {
 // addApart makes the events of the hits that sort took out. Those of one network are
 // one event when they follow each other.
 func (d *dealer) addApart(r *cloudfront.Record, record int) {
-	client := clientOf(r.Addr)
+	client := clientOf(r)
 	first := len(d.events)
 	for _, hit := range d.apart {
 		g := &d.engine.limits[hit.Scenario].group
 		k := key{addr: uint64(hit.Scenario), group: hit.Group, family: familyValue}
 		if g.By == scenario.ByRange {
-			network, ok := client.network(g)
+			network, ok := networkOf(client, g)
 			if !ok {
 				continue
 			}
-			k = network
+			k = d.engine.plan.hasher.key(network)
 		}
 		from := len(d.hits)
 		d.hits = append(d.hits, hit)
@@ -158,7 +158,7 @@ func (d *dealer) addApart(r *cloudfront.Record, record int) {
 // add makes an event of a key with the hits from the given one on.
 func (d *dealer) add(k key, at int64, record, from int) *event {
 	e := d.engine
-	hash := e.hasher.hash(k)
+	hash := e.plan.hasher.hash(k)
 	shard := 0
 	if len(e.shards) > 1 {
 		shard = scale(uint32(hash), len(e.shards))

@@ -72,7 +72,6 @@ type Engine struct {
 	limits  []limits // by scenario
 	shards  []*shard
 	seed    maphash.Seed // of request ids
-	hasher  hasher       // of keys
 	metrics *metrics
 	idle    chan *dealer // dealers that no Process holds
 	callers atomic.Int32 // of Process
@@ -83,12 +82,13 @@ type plan struct {
 	scenarios []*scenario.Scenario
 	matcher   func() matcher
 	judge     func(i int, queue []Sample) bool
+	hasher    hasher
 	mixed     bool // some scenario counts something else than clients
 	members   bool // some scenario alerts about the members of a full bucket
 }
 
 func newPlan(scenarios []*scenario.Scenario) *plan {
-	p := &plan{scenarios: scenarios}
+	p := &plan{scenarios: scenarios, hasher: newHasher()}
 	for _, s := range scenarios {
 		p.mixed = p.mixed || s.Group.By != scenario.ByClient
 		p.members = p.members || s.Group.Members
@@ -124,7 +124,6 @@ func build(p *plan, cfg Config) (*Engine, error) {
 	e := &Engine{
 		plan:    p,
 		seed:    maphash.MakeSeed(),
-		hasher:  newHasher(),
 		metrics: newMetrics(cfg.Registerer, p.scenarios),
 		idle:    make(chan *dealer, maxIdleDealers),
 	}

@@ -66,29 +66,43 @@ func TestMetricNames(t *testing.T) {
 	}
 }
 
+// TestKeyIsThePrefix: two networks have one key only if they are the same.
 func TestKeyIsThePrefix(t *testing.T) {
+	h := newHasher()
 	rapid.Check(t, func(t *rapid.T) {
-		var addr netip.Addr
-		group := scenario.Group{V4: rapid.Uint8Range(0, 40).Draw(t, "v4"), V6: rapid.Uint8Range(0, 130).Draw(t, "v6")}
-		client, bits := 32, min(group.V4, 32)
-		if rapid.Bool().Draw(t, "IPv4") {
-			addr = netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "addr")))
-		} else {
-			addr = netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "addr"))).Unmap()
-			client, bits = 64, min(group.V6, 64)
+		draw := func() netip.Prefix {
+			b := rapid.SliceOfN(rapid.ByteMax(1), 16, 16).Draw(t, "addr")
+			if rapid.Bool().Draw(t, "IPv4") {
+				return netip.PrefixFrom(netip.AddrFrom4([4]byte(b[:4])), rapid.IntRange(0, 32).Draw(t, "bits")).Masked()
+			}
+			return netip.PrefixFrom(netip.AddrFrom16([16]byte(b)), rapid.IntRange(0, 128).Draw(t, "bits")).Masked()
 		}
-		if addr.Is4() {
-			client, bits = 32, min(group.V4, 32)
-		}
-		k := clientOf(addr)
-		if want, _ := addr.Prefix(client); k.prefix() != want {
-			t.Fatalf("client of %v is %v, want %v", addr, k.prefix(), want)
-		}
-		network, ok := k.network(&group)
-		if want, _ := addr.Prefix(int(bits)); ok != (bits > 0) || ok && network.prefix() != want {
-			t.Fatalf("network of %v is %v (%v), want %v", addr, network.prefix(), ok, want)
+		p, q := draw(), draw()
+		if (h.key(p) == h.key(q)) != (p == q) {
+			t.Fatalf("%v has the key %v, and %v has %v", p, h.key(p), q, h.key(q))
 		}
 	})
+}
+
+func TestNetworkOf(t *testing.T) {
+	group := scenario.Group{V4: 24, V6: 48}
+	for _, tt := range []struct {
+		client string
+		group  scenario.Group
+		want   string
+	}{
+		{"198.51.100.7/32", group, "198.51.100.0/24"},
+		{"2001:db8:1:2::/64", group, "2001:db8:1::/48"},
+		{"2001:db8:1:2::/64", scenario.Group{V6: 96}, "2001:db8:1:2::/64"},
+		{"2001:db8::1:2:3/128", scenario.Group{V6: 96}, "2001:db8::1:0:0/96"},
+		{"198.51.100.7/32", scenario.Group{V6: 96}, ""},
+		{"2001:db8::/64", scenario.Group{V4: 24}, ""},
+	} {
+		got, ok := networkOf(prefix(tt.client), &tt.group)
+		if ok != (tt.want != "") || ok && got != prefix(tt.want) {
+			t.Errorf("network of %s: %v, %v; want %q", tt.client, got, ok, tt.want)
+		}
+	}
 }
 
 // TestManyProcessesAtOnce: every record is counted once, and each client gets the

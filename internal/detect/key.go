@@ -6,12 +6,13 @@ import (
 	"math/rand/v2"
 	"net/netip"
 
+	"weir/internal/cloudfront"
 	"weir/internal/scenario"
 )
 
 // A key is whom buckets are kept for: a network, or a value. It holds no pointer.
 type key struct {
-	addr   uint64 // the first half of an IPv6 address, an IPv4 address, or the number of a scenario
+	addr   uint64 // what tells it from others of the family; of a value, the number of the scenario
 	group  uint32 // of a value
 	bits   uint8  // of the network
 	family uint8
@@ -24,45 +25,24 @@ const (
 	familyValue // a value of one scenario, whoever the client is
 )
 
-// clientBits is how much of an IPv6 address tells clients apart.
-const clientBits = 64
-
-// clientOf returns the key of a record's client. The address must not be an
-// IPv6-mapped one; the parser unmaps them.
-func clientOf(a netip.Addr) key {
-	if a.Is4() {
-		b := a.As4()
-		return key{addr: uint64(binary.BigEndian.Uint32(b[:])), bits: 32, family: familyIPv4}
+// clientOf returns the network that is a record's client. It is not valid if no line was
+// parsed.
+func clientOf(r *cloudfront.Record) netip.Prefix {
+	if r.Addr.Is4() {
+		return netip.PrefixFrom(r.Addr, 32)
 	}
-	b := a.As16()
-	return key{addr: binary.BigEndian.Uint64(b[:8]), bits: clientBits, family: familyIPv6}
+	return r.Client()
 }
 
-// network returns the key of the network around a client, false if the client's
-// family has none.
-func (k key) network(g *scenario.Group) (key, bool) {
-	n, all := g.V6, uint8(clientBits)
-	if k.family == familyIPv4 {
-		n, all = g.V4, 32
+// networkOf returns the network around a client of which a group counts, false if the
+// client's family has none.
+func networkOf(client netip.Prefix, g *scenario.Group) (netip.Prefix, bool) {
+	n := int(g.V6)
+	if client.Addr().Is4() {
+		n = int(g.V4)
 	}
-	if n == 0 {
-		return key{}, false
-	}
-	k.bits = min(n, all)
-	k.addr &= ^uint64(0) << (all - k.bits)
-	return k, true
-}
-
-// prefix returns the network of a key that is not a value's.
-func (k key) prefix() netip.Prefix {
-	if k.family == familyIPv4 {
-		var a [4]byte
-		binary.BigEndian.PutUint32(a[:], uint32(k.addr))
-		return netip.PrefixFrom(netip.AddrFrom4(a), int(k.bits))
-	}
-	var a [16]byte
-	binary.BigEndian.PutUint64(a[:8], k.addr)
-	return netip.PrefixFrom(netip.AddrFrom16(a), int(k.bits))
+	network, err := client.Addr().Prefix(min(n, client.Bits()))
+	return network, n > 0 && err == nil
 }
 
 // An ident is exactly one bucket: a key, its scenario, and what beside the key the
@@ -84,6 +64,21 @@ func (i ident) scenario() uint16 { return uint16(i.rest >> 16) }
 type hasher struct{ a, b, c uint64 }
 
 func newHasher() hasher { return hasher{rand.Uint64(), rand.Uint64(), rand.Uint64() | 1} }
+
+// key returns the key of a network. It is exact up to 64 bits; of what is longer, the
+// halves are mixed in a way that nobody else can compute.
+func (h *hasher) key(p netip.Prefix) key {
+	if a := p.Addr(); a.Is4() {
+		b := a.As4()
+		return key{addr: uint64(binary.BigEndian.Uint32(b[:])), bits: uint8(p.Bits()), family: familyIPv4}
+	}
+	b := p.Addr().As16()
+	k := key{addr: binary.BigEndian.Uint64(b[:8]), bits: uint8(p.Bits()), family: familyIPv6}
+	if k.bits > 64 {
+		k.addr ^= fold(binary.BigEndian.Uint64(b[8:])^h.b, k.addr^h.c)
+	}
+	return k
+}
 
 func (h *hasher) hash(k key) uint64 {
 	rest := uint64(k.group)<<32 | uint64(k.bits)<<8 | uint64(k.family)

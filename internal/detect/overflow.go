@@ -22,11 +22,11 @@ func (s *shard) overflow(e *event, r *cloudfront.Record, b *bucket, l *limits) {
 	case b.hushed(l, e.at):
 	case l.queue == 0 || l.kind == scenario.Conditional || s.judged(b, l):
 		b.alerted = e.at
-		client := e.key
-		if client.family == familyValue {
-			client = clientOf(r.Addr)
+		about := clientOf(r)
+		if l.group.By == scenario.ByRange {
+			about, _ = networkOf(about, &l.group)
 		}
-		s.raise(e, r, b, client.prefix(), r.Addr, s.samples.chain(b.sample, b.ident, l.samples))
+		s.raise(e, r, b, about, r.Addr, s.samples.chain(b.sample, b.ident, l.samples))
 	}
 	if !l.group.Members || !b.shielded(e.at) {
 		b.die()
@@ -57,36 +57,34 @@ func (s *shard) raise(e *event, r *cloudfront.Record, b *bucket, client netip.Pr
 // take. When the bucket has not been alerted about for the time of a blackhole, those
 // whose events filled it get one, too, as far as there are samples of them.
 func (s *shard) raiseMembers(e *event, r *cloudfront.Record, b *bucket, l *limits) {
-	earlier := !b.hushed(l, e.at)
-	own := !s.toldMember(e, b, l, clientOf(r.Addr))
+	client, earlier := clientOf(r), !b.hushed(l, e.at)
+	own := !s.toldMember(e, b, l, client)
 	if !own && !earlier {
 		return
 	}
 	samples := s.samples.chain(b.sample, b.ident, l.samples)
 	if own {
-		s.raise(e, r, b, clientOf(r.Addr).prefix(), r.Addr, samples)
+		s.raise(e, r, b, client, r.Addr, samples)
 	}
 	if !earlier {
 		return
 	}
 	b.alerted = e.at
 	for i := range samples {
-		addr := samples[i].Addr
-		client := clientOf(addr)
-		if slices.ContainsFunc(samples[:i], func(o Sample) bool { return clientOf(o.Addr) == client }) || client == clientOf(r.Addr) {
+		other := samples[i].client()
+		if other == client || slices.ContainsFunc(samples[:i], func(s Sample) bool { return s.client() == other }) {
 			continue
 		}
-		if s.banned != nil && s.banned(client.prefix(), e.at) || s.toldMember(e, b, l, client) {
+		if s.banned != nil && s.banned(other, e.at) || s.toldMember(e, b, l, other) {
 			continue
 		}
-		s.raise(e, r, b, client.prefix(), addr, slices.Clone(samples))
+		s.raise(e, r, b, other, samples[i].Addr, slices.Clone(samples))
 	}
 }
 
 // toldMember reports whether a client got an alert of this bucket within the
 // blackhole, and remembers that it gets one now if it did not.
-func (s *shard) toldMember(e *event, b *bucket, l *limits, client key) bool {
-	rest := uint64(client.bits)<<8 | uint64(client.family)
-	hash := fold(distinctHash(e.hash, b.ident, 0)^client.addr, rest^0x9e3779b97f4a7c15)
-	return s.members.hush(hash, e.at, l.quiet)
+func (s *shard) toldMember(e *event, b *bucket, l *limits, client netip.Prefix) bool {
+	hash := s.plan.hasher.hash(s.plan.hasher.key(client))
+	return s.members.hush(fold(distinctHash(e.hash, b.ident, 0), hash), e.at, l.quiet)
 }

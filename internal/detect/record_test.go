@@ -47,10 +47,17 @@ type tb interface {
 // parse makes records of visits.
 func parse(t tb, visits ...visit) []cloudfront.Record {
 	t.Helper()
+	return parseAs(t, cloudfront.DefaultClientBits, visits...)
+}
+
+// parseAs is parse for clients with IPv6 networks of so many bits.
+func parseAs(t tb, bits int, visits ...visit) []cloudfront.Record {
+	t.Helper()
 	format, err := cloudfront.NewFormat(testFields)
 	if err != nil {
 		t.Fatal(err)
 	}
+	format = format.WithClientBits(bits)
 	records := make([]cloudfront.Record, len(visits))
 	for i, v := range visits {
 		or := func(s, otherwise string) string {

@@ -26,7 +26,7 @@ const (
 	ringUnit = 64
 
 	// A sample begins with its head: position of the one before (4 bytes), status
-	// (2, and 2 of padding), the bucket's ident (16), time (8), address (16). Its
+	// (2), bits of the client (1, and 1 of padding), the bucket's ident (16), time (8), address (16). Its
 	// columns follow, each ended by a tab, which no column can hold.
 	sampleHead = 48
 
@@ -88,6 +88,7 @@ func putHead(b []byte, id ident, r *cloudfront.Record, prev uint32) {
 	_ = b[sampleHead-1]
 	binary.LittleEndian.PutUint32(b, prev)
 	binary.LittleEndian.PutUint16(b[4:], r.Status)
+	b[6] = uint8(clientOf(r).Bits())
 	binary.LittleEndian.PutUint64(b[8:], id.addr)
 	binary.LittleEndian.PutUint64(b[16:], id.rest)
 	binary.LittleEndian.PutUint64(b[24:], uint64(r.Time))
@@ -147,6 +148,7 @@ func (g *ring) read(b []byte) Sample {
 		Time:   int64(binary.LittleEndian.Uint64(b[24:])),
 		Addr:   netip.AddrFrom16([16]byte(b[32:48])).Unmap(),
 		Status: binary.LittleEndian.Uint16(b[4:]),
+		bits:   b[6],
 	}
 	b = b[sampleHead:]
 	for _, field := range [sampleColumns]*string{

@@ -82,7 +82,7 @@ func TestRingForgetsTheOldest(t *testing.T) {
 	}
 	g.end = ringUnit * (1<<32 - 40) // positions begin anew on the way
 	records := parse(t, visit{url: "/" + strings.Repeat("x", 300)})
-	mine, other := clientOf(netip.MustParseAddr("198.51.100.7")).ident(3, 0), clientOf(netip.MustParseAddr("203.0.113.7")).ident(3, 0)
+	mine, other := key{addr: 7}.ident(3, 0), key{addr: 8}.ident(3, 0)
 	var last uint32
 	for i := range 200 {
 		records[0].Time = int64(i)

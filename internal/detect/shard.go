@@ -103,7 +103,7 @@ func (s *shard) pourEvent(e *event, hits []scenario.Hit, spots []spot, r *cloudf
 				return outcomeDuplicate
 			}
 		}
-		if s.banned != nil && s.banned(e.key.prefix(), e.at) {
+		if s.banned != nil && s.banned(clientOf(r), e.at) {
 			return outcomeBlocked
 		}
 	}

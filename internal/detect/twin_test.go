@@ -92,7 +92,7 @@ func (w *twin) record(r *cloudfront.Record) string {
 			case scenario.ByRange:
 				bits := min(int(g.V4), 32)
 				if r.Addr.Is6() {
-					bits = min(int(g.V6), 64)
+					bits = min(int(g.V6), r.Client().Bits())
 				}
 				if bits == 0 {
 					continue
@@ -218,7 +218,7 @@ func (w *twin) overflow(k twinKey, s *scenario.Scenario, r *cloudfront.Record, b
 	}
 	w.alerted[k] = r.Time
 	for _, sample := range a.Samples {
-		client := clientOf(sample.Addr).prefix()
+		client := sample.client()
 		if !slices.Contains(clients, client) {
 			clients = append(clients, client)
 			a.Addr = sample.Addr
@@ -245,7 +245,7 @@ func tail(samples []Sample, n int) []Sample { return samples[max(0, len(samples)
 func sampleOf(r *cloudfront.Record) Sample {
 	text := func(b []byte) string { return string(cloudfront.Unescape(nil, b)) }
 	return Sample{
-		Time: r.Time, Addr: r.Addr, Status: r.Status,
+		Time: r.Time, Addr: r.Addr, Status: r.Status, bits: uint8(r.Client().Bits()),
 		Version: text(r.Raw(cloudfront.FieldCSProtocolVersion)), Method: text(r.Raw(cloudfront.FieldCSMethod)), Host: text(r.Raw(cloudfront.FieldCSHost)),
 		Path: text(r.Path()), Query: text(r.Query()), UserAgent: text(r.Raw(cloudfront.FieldCSUserAgent)), Referer: text(r.Raw(cloudfront.FieldCSReferer)),
 		Country: text(r.Raw(cloudfront.FieldCCountry)), ASN: text(r.Raw(cloudfront.FieldASN)),
@@ -442,7 +442,7 @@ func TestEngineDecidesLikeItsTwinWhateverIsHit(t *testing.T) {
 			}
 		}
 		last := rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Hour}).Draw(rt, "ban")
-		records := parse(rt, visits...)
+		records := parseAs(rt, rapid.SampledFrom([]int{64, 64, 48, 128}).Draw(rt, "client"), visits...)
 
 		got := &bans{last: last}
 		e, reg := rules.startWith(t, recipes, judgeByIDs, Config{
