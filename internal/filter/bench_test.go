@@ -168,3 +168,29 @@ func BenchmarkHubMisses(b *testing.B) {
 		i++
 	}
 }
+
+// BenchmarkNewCombinations is of records whose columns were seen before, but not
+// together with these facts.
+func BenchmarkNewCombinations(b *testing.B) {
+	filters, values := hubSources(b)
+	var names []string
+	for i := range 64 {
+		names = append(names, fmt.Sprintf("weir.f%d", i))
+	}
+	for i := range 60 {
+		filters = append(filters, Source{Text: fmt.Sprintf("weir.f%d && !weir.f%d && (weir.f%d || weir.f%d)", i, (i*7+1)%64, (i*5+2)%64, (i*3+3)%64)})
+	}
+	s, err := Compile(filters, values, Options{Facts: names})
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := s.NewMatcher()
+	r := typical(b, 1)[0]
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var dst []uint16
+	defer cpu(b)()
+	for b.Loop() {
+		facts := Facts{rnd.Uint64() & rnd.Uint64()}
+		dst = m.Match(r, &facts, dst[:0])
+	}
+}

@@ -72,9 +72,9 @@ type expression struct {
 
 // A world is what an expression may speak of.
 type world struct {
-	env     any
-	factory map[string]bool // names such as weir.login
-	check   func(*checkNames, *ast.MemberNode)
+	env   any
+	facts map[string]bool // names such as weir.login
+	check func(*checkNames, *ast.MemberNode)
 }
 
 // parse reads an expression that gives a value of the kind that want asks for.

@@ -356,9 +356,11 @@ func appendCase(dst, text []byte, l letters) []byte {
 			continue
 		}
 		r, n := utf8.DecodeRune(text[i:])
-		if l == inUpper {
+		switch {
+		case r == utf8.RuneError: // is neither
+		case l == inUpper:
 			r = unicode.ToUpper(r)
-		} else {
+		default:
 			r = unicode.ToLower(r)
 		}
 		dst = utf8.AppendRune(dst, r)

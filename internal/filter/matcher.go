@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"hash/maphash"
 	"math/bits"
 
@@ -31,6 +32,8 @@ type Matcher struct {
 	wholes  cache
 	columns []*columnMatcher
 
+	factWords int
+
 	bits  []uint64 // of the record: a combination of atoms
 	url   []uint64 // of path and query
 	known []uint64 // combinations, and which filters hold for each
@@ -47,7 +50,7 @@ type Matcher struct {
 
 // NewMatcher returns a Matcher for one goroutine.
 func (s *Set) NewMatcher() *Matcher {
-	m := &Matcher{set: s, bits: make([]uint64, s.words), sets: (len(s.filters) + 63) / 64}
+	m := &Matcher{set: s, bits: make([]uint64, s.words), sets: (len(s.filters) + 63) / 64, factWords: (len(s.opt.Facts) + 63) / 64}
 	m.known = make([]uint64, rememberedCombos*m.stride())
 	if s.target != nil {
 		words := s.target.words
@@ -96,14 +99,30 @@ func (m *Matcher) Match(r *cloudfront.Record, facts *Facts, dst []uint16) []uint
 
 // combine sets the bits of a record.
 func (m *Matcher) combine(r *cloudfront.Record, facts *Facts) {
-	n := (len(m.set.opt.Facts) + 63) / 64
-	copy(m.bits, facts[:n])
+	for i := range m.factWords {
+		m.bits[i] = facts[i]
+	}
 	if m.target != nil {
-		copy(m.bits[m.set.target.base>>6:], m.pathAndQuery(r)[:m.set.target.atoms])
+		found := m.pathAndQuery(r)
+		for i := range m.set.target.atoms { // mostly too few for copy to be worth it
+			m.bits[m.set.target.base>>6+i] = found[i]
+		}
 	}
 	for _, c := range m.columns {
-		copy(m.bits[c.ix.base>>6:], c.bits(r, m.set.seed)[:c.ix.atoms])
+		found := c.bits(r, m.set.seed)
+		for i := range c.ix.atoms {
+			m.bits[c.ix.base>>6+i] = found[i]
+		}
 	}
+}
+
+// split is Record.Path and Record.Query in one.
+func split(r *cloudfront.Record) (path, query []byte) {
+	stem := r.Raw(cloudfront.FieldCSURIStem)
+	if i := bytes.IndexByte(stem, '?'); i >= 0 {
+		return stem[:i], stem[i+1:]
+	}
+	return stem, r.Raw(cloudfront.FieldCSURIQuery)
 }
 
 // behindPath makes the key of a path with a query another than without.
@@ -112,7 +131,7 @@ const behindPath = 0x9e3779b97f4a7c15
 // pathAndQuery returns the bits of path and query.
 func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	u, seed := m.target, m.set.seed
-	stem, query := r.Path(), r.Query()
+	stem, query := split(r)
 	key := maphash.Bytes(seed, stem)
 	if len(query) == 0 {
 		flags, words, hit := m.stems.slot(key)

@@ -51,9 +51,9 @@ var eventFields = []string{"Enriched", "GetMeta", "MarshaledTime", "Meta", "Pars
 
 // recordWorld is what the filters of a Set may speak of.
 func recordWorld(facts []string) *world {
-	w := &world{env: env{}, factory: make(map[string]bool, len(facts))}
+	w := &world{env: env{}, facts: make(map[string]bool, len(facts))}
 	for _, name := range facts {
-		w.factory[name] = true
+		w.facts[name] = true
 	}
 	w.check = w.checkMember
 	return w
@@ -74,8 +74,8 @@ func (w *world) checkMember(c *checkNames, n *ast.MemberNode) {
 				c.x.setMeta = true
 			}
 		case "weir":
-			if full := "weir." + name; !ok || !w.factory[full] {
-				c.fail(n, "unknown field %.64s (nearest: %s)", full, nearest(full, sortedKeys(w.factory)))
+			if full := "weir." + name; !ok || !w.facts[full] {
+				c.fail(n, "unknown field %.64s (nearest: %s)", full, nearest(full, sortedKeys(w.facts)))
 			}
 		}
 	case *ast.MemberNode:

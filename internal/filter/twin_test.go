@@ -175,6 +175,9 @@ func TestMatchIsExpr(t *testing.T) {
 			var facts Facts
 			facts[0] = rapid.Uint64Range(0, 3).Draw(t, "facts")
 			r := h.record(t)
+			if path, query := split(r); string(path) != string(r.Path()) || string(query) != string(r.Query()) {
+				t.Fatalf("%+v: split in %q and %q, want %q and %q", h, path, query, r.Path(), r.Query())
+			}
 			got, want := m.Match(r, &facts, nil), plainMatch(s, r, &facts)
 			if !slices.Equal(got, want) {
 				text := ""
