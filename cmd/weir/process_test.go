@@ -61,6 +61,7 @@ func newTown(t *testing.T) *town {
 		"AWS_ENDPOINT_URL=" + w.endpoint, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=x",
 		"AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
 		"WEIR_KINESIS_STREAM=log", "WEIR_KINESIS_FAILOVER=3s", "WEIR_KINESIS_START=oldest", "WEIR_WAF_WRITES_PER_SECOND=1",
+		"WEIR_CRAWLERS_REFRESH=false", "WEIR_CRAWLERS_DNS=false", // tests ask nobody
 		"WEIR_API_LISTEN=127.0.0.1:0", "WEIR_BAN_FILE=" + filepath.Join(w.dir, "weir.db"),
 		"WEIR_LOG_FIELDS=timestamp,c-ip,sc-status,cs-method,cs-host,cs-uri-stem,x-edge-request-id,cs-protocol-version,cs-user-agent",
 	}
@@ -312,7 +313,8 @@ func TestKillAndRestart(t *testing.T) {
 	wave := func(n int) {
 		var clients []string
 		for i := range 200 {
-			clients = append(clients, fmt.Sprintf("45.9.%d.%d", n, i+1))
+			// Each in a network of its own, which else would be banned as a whole.
+			clients = append(clients, fmt.Sprintf("45.%d.%d.1", 10+n, i))
 		}
 		w.put(clients)
 		all = append(all, clients...)
