@@ -138,7 +138,7 @@ func (m *columnMatcher) evaluate(text []byte, bits []uint64) {
 		}
 	}
 	for _, a := range m.ix.tests {
-		if a.holds(view2string(text)) {
+		if a.holds(borrow(text)) {
 			setBit(bits, a.bit-m.ix.base)
 		}
 	}

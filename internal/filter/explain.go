@@ -2,9 +2,6 @@ package filter
 
 import (
 	"fmt"
-	"strings"
-
-	"github.com/expr-lang/expr/ast"
 
 	"weir/internal/cloudfront"
 )
@@ -91,21 +88,4 @@ func (s *Set) Event(r *cloudfront.Record) []EventField {
 		}
 	}
 	return list
-}
-
-// AsksFor tells whether filter i, as it was written, speaks of a fact or of a field
-// such as evt.Meta.http_status.
-func (s *Set) AsksFor(i int, name string) bool {
-	found := false
-	var walk func(ast.Node)
-	walk = func(n ast.Node) {
-		if m, ok := n.(*ast.MemberNode); ok && strings.EqualFold(m.String(), name) {
-			found = true
-		}
-		for child := range children(n) {
-			walk(child)
-		}
-	}
-	walk(s.filters[i].root)
-	return found
 }

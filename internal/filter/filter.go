@@ -40,6 +40,7 @@ type Set struct {
 	opt      Options
 	filters  []*expression
 	formulas []*formula
+	first    []masks // of each formula, what rules it out most of the time
 	values   []*value
 	seed     maphash.Seed
 
@@ -139,7 +140,13 @@ func (s *Set) assign() {
 			s.columns[fieldID(group)] = ix
 		}
 	}
+	s.words = max(1, s.words)
 	for _, f := range s.formulas {
 		f.finish(s.words)
+		var first masks
+		if len(f.needs) > 0 {
+			first = f.needs[0]
+		}
+		s.first = append(s.first, first)
 	}
 }

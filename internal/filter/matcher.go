@@ -15,7 +15,7 @@ const (
 	rememberedPaths  = 1 << 13
 	rememberedTexts  = 1 << 12 // queries, user agents, referers
 	rememberedShort  = 1 << 8  // of columns that have few values
-	rememberedCombos = 1 << 11
+	rememberedCombos = 1 << 12
 )
 
 // A Matcher tells which filters of its Set hold of a record. It belongs to one
@@ -209,8 +209,11 @@ func (m *Matcher) look() (hold, ask []uint64) {
 	copy(slot[1:], m.bits)
 	clear(hold)
 	clear(ask)
-	for i, f := range m.set.formulas {
-		yes, unsure := f.holds(m.bits)
+	for i := range m.set.first {
+		if q := &m.set.first[i]; m.bits[q.word]&q.all != q.all || m.bits[q.word]&q.none != 0 {
+			continue
+		}
+		yes, unsure := m.set.formulas[i].holds(m.bits)
 		if yes {
 			setBit(hold, i)
 		} else if unsure {

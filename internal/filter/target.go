@@ -350,7 +350,7 @@ func (u *target) test(text []byte, l *layout, bits []uint64, mine func(fieldID) 
 					args = strconv.AppendInt(args, int64(utf8.RuneCount(text[l.args.from:l.args.to])), 10)
 				}
 			}
-			holds = a.holds(view2string(args))
+			holds = a.holds(borrow(args))
 		case fieldStatic:
 			holds = a.holds(staticText(l, text))
 		default:
@@ -358,7 +358,7 @@ func (u *target) test(text []byte, l *layout, bits []uint64, mine func(fieldID) 
 			if at.from > at.to {
 				at = spanOf(0, 0)
 			}
-			holds = a.holds(view2string(text[at.from:at.to]))
+			holds = a.holds(borrow(text[at.from:at.to]))
 		}
 		if holds {
 			setBit(bits, a.bit-u.ix.base)
@@ -378,5 +378,5 @@ func staticText(l *layout, text []byte) string {
 	return "false"
 }
 
-// view2string gives a test the bytes that it must not keep.
-func view2string(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// borrow gives a test, as a string, the bytes that it must not keep.
+func borrow(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
