@@ -20,7 +20,6 @@ type target struct {
 	undone  []int // views with some
 	joined  bool  // atoms of the whole path may need path and query together, whatever is in them
 	maybe   []uint64
-	static  [2][]uint64 // bits of the tests of static_ressource: of "false" and "true"
 	spans   []span
 	scratch scratch
 	text    []byte
