@@ -5,7 +5,8 @@
 // record is an atom, a bit; the atoms of all filters that look into one column are
 // found in one pass over it and remembered by the column's hash, and which filters
 // hold for a combination of atoms is remembered by the combination. So a filter
-// costs nothing on a record whose columns were seen before, however long it is.
+// costs nothing of its own on a record whose columns were seen before: what remains
+// is to hash them.
 // Whatever cannot be compiled runs in the virtual machine of expr, on the records
 // that the compiled part of its filter lets pass.
 //
