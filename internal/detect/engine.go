@@ -127,8 +127,8 @@ func build(p *plan, cfg Config) (*Engine, error) {
 		metrics: newMetrics(cfg.Registerer, p.scenarios),
 		idle:    make(chan *dealer, maxIdleDealers),
 	}
-	for i, s := range p.scenarios {
-		e.limits = append(e.limits, newLimits(i, s))
+	for _, s := range p.scenarios {
+		e.limits = append(e.limits, newLimits(s))
 	}
 	for range cfg.Shards {
 		s, err := newShard(p, e.limits, cfg, e.metrics)

@@ -26,7 +26,6 @@ type limits struct {
 	queue   int // that the judge sees; 0 = it is not asked
 	kind    scenario.Kind
 	group   scenario.Group
-	set     uint8 // the set, of those in which a client's buckets lie, that is looked at first
 }
 
 const (
@@ -38,9 +37,9 @@ const (
 	maxQueue = 256
 )
 
-// newLimits returns the limits of a scenario, the i-th of its set. A trigger is a
+// newLimits returns the limits of a scenario. A trigger is a
 // bucket that holds nothing.
-func newLimits(i int, s *scenario.Scenario) limits {
+func newLimits(s *scenario.Scenario) limits {
 	l := limits{
 		leak: scenario.WholeEvent, quiet: s.Blackhole.Milliseconds(), guard: s.Shield.Milliseconds(),
 		samples: maxSamples, kind: s.Kind, group: s.Group,
@@ -67,11 +66,6 @@ func newLimits(i int, s *scenario.Scenario) limits {
 		l.life = s.Leak.Milliseconds()
 	default:
 		l.sampled = -1
-	}
-	// Nearly every request is poured where events leak within a second. Their
-	// buckets are kept together; the others need not lie close to them.
-	if s.Kind != scenario.Leaky || s.Leak >= time.Second {
-		l.set = uint8(1 + i%(spread-1))
 	}
 	return l
 }

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"errors"
+	"math"
 	"net/netip"
 	"sync"
 	"unsafe"
@@ -74,6 +75,7 @@ func (s *shard) fetch(e *event, hits []scenario.Hit, spots []spot) []spot {
 	if e.request != 0 {
 		prefetch(unsafe.Pointer(s.requests.set(e.request)))
 	}
+	fetched := uint32(math.MaxUint32)
 	for i := range hits {
 		hit := &hits[i]
 		id, spot := s.spot(e, hit)
@@ -81,7 +83,10 @@ func (s *shard) fetch(e *event, hits []scenario.Hit, spots []spot) []spot {
 		if hit.Effect == scenario.Shield {
 			continue
 		}
-		prefetch(unsafe.Pointer(&s.buckets.heads[spot.set]))
+		if spot.set != fetched {
+			fetched = spot.set
+			prefetch(unsafe.Pointer(&s.buckets.heads[spot.set]))
+		}
 		if hit.Distinct != 0 {
 			prefetch(unsafe.Pointer(s.values.set(distinctHash(e.hash, id, hit.Distinct))))
 		}
@@ -92,7 +97,7 @@ func (s *shard) fetch(e *event, hits []scenario.Hit, spots []spot) []spot {
 // spot returns the ident of the bucket of a hit, and where it is looked for.
 func (s *shard) spot(e *event, hit *scenario.Hit) (ident, spot) {
 	id := e.key.ident(hit.Scenario, hit.Group)
-	return id, s.buckets.locate(id, e.hash, s.limits[hit.Scenario].set, hit.Group != 0 && e.key.family != familyValue)
+	return id, s.buckets.locate(id, e.hash, hit.Group != 0 && e.key.family != familyValue)
 }
 
 // pourEvent pours one event into the bucket of each scenario that it hit, if any.

@@ -1,15 +1,17 @@
 package detect
 
-import "unsafe"
+import (
+	"math/bits"
+	"unsafe"
+)
 
 // A table keeps the buckets of a shard in sets of eight. A set's head is enough to
 // find a bucket's place in it, and to choose which one gives way when there is no
 // room: one that has expired, or else the one that runs dry first. So a flood of
 // clients that are seen once pushes out its own kind, and not those who keep coming.
 //
-// All buckets of one key lie in a group of neighbouring sets: they share a page, and
-// the ones that are used most share a head. A bucket that finds its own set full
-// goes to another of the group. Only what a client may have without end, buckets for
+// All buckets of one key prefer one set, and one that finds it full goes to another of a
+// group of neighbours. Only what a client may have without end, buckets for
 // each of many values, is confined to the last set of the group, and there they
 // push out each other.
 type table struct {
@@ -35,21 +37,46 @@ const (
 
 // A head describes the buckets of one set. It is a cache line long.
 type head struct {
-	dry   [ways]uint32 // tick from which on the bucket is empty
-	tags  [ways]uint16 // 0 = free
-	slack [ways]uint16 // from then to its expiry, in slackTicks, rounded up
+	dry   [ways]uint32     // tick from which on the bucket is empty
+	tags  [ways / 4]uint64 // four of 16 bits in each; 0 = free
+	slack [ways]uint16     // from dry to its expiry, in slackTicks, rounded up
 }
 
 // slackTicks is the unit of slack: about a minute. What expires more than 48 days
 // after it is empty is taken to expire then.
 const slackTicks = 64
 
-// The lowest two bits of a tag are not part of the hash.
+// The lowest three bits of a tag are not part of the hash.
 const (
-	tagLive = 1 << iota // the bucket is counted in live
-	tagUsed             // so that no tag is 0
-	tagMask = ^uint16(tagLive | tagUsed)
+	tagLive  = 1 << iota // the bucket is counted in live
+	tagUsed              // so that no tag is 0
+	tagStray             // of the first way: buckets that prefer this set lie in others
+	tagMask  = ^uint16(tagLive | tagUsed | tagStray)
+
+	lanes = 1<<48 | 1<<32 | 1<<16 | 1 // the lowest bits of four tags
 )
+
+func (h *head) tag(way int) uint16 { return uint16(h.tags[way>>2] >> (way & 3 * 16)) }
+
+func (h *head) setTag(way int, tag uint16) {
+	shift := way & 3 * 16
+	h.tags[way>>2] = h.tags[way>>2]&^(0xffff<<shift) | uint64(tag)<<shift
+}
+
+// free reports whether no bucket is at a way.
+func (h *head) free(way int) bool { return h.tag(way)&tagUsed == 0 }
+
+// candidates returns the ways of one word of tags that may have the tag, as the highest
+// bits of their lanes. All that have it are among them.
+func candidates(word uint64, tag uint16) uint64 {
+	differ := word&^((tagLive|tagStray)*lanes) ^ uint64(tag)*lanes
+	return (differ - lanes) &^ differ & (1 << 15 * lanes)
+}
+
+// wayOf returns the way of the lowest candidate of a word.
+func wayOf(word int, candidates uint64) int {
+	return word*4 + bits.TrailingZeros64(candidates)/16
+}
 
 // newTable returns a table that takes up to the given bytes of memory.
 func newTable(m *memory, bytes int64) (*table, error) {
@@ -77,16 +104,18 @@ type spot struct {
 // group returns the first set of a spot's group.
 func (s spot) group() int { return int(s.set) / spread * spread }
 
-// locate returns where the bucket of an ident is, whose key has the hash. Set is the
-// one of the group that its scenario prefers.
-func (t *table) locate(id ident, hash uint64, set uint8, confined bool) spot {
-	group := scale(uint32(hash>>32), len(t.heads)/spread) * spread
+// locate returns where the bucket of an ident is, whose key has the hash. All buckets of
+// a key prefer one set, so that one line says where each of them is.
+func (t *table) locate(id ident, hash uint64, confined bool) spot {
+	set := uint32(scale(uint32(hash>>32), len(t.heads)/spread) * spread)
 	if confined {
-		set = spread - 1
+		set += spread - 1
+	} else {
+		set += uint32(hash&0xffff) * (spread - 1) >> 16
 	}
 	mixed := (uint32(hash) ^ uint32(id.rest>>16)) * 0x9e3779b1 // scenario and a part of the group
 	mixed ^= uint32(id.rest>>48) * 0x85ebca6b
-	return spot{uint32(group) + uint32(set), uint16(mixed>>16)&tagMask | tagUsed, confined}
+	return spot{set, uint16(mixed>>16)&tagMask | tagUsed, confined}
 }
 
 // find returns the place of the bucket of an ident, if there is one.
@@ -95,7 +124,7 @@ func (t *table) find(id ident, s spot) (place, bool) {
 	if way, ok := t.findIn(first, id, s.tag); ok {
 		return place{first, way}, true
 	}
-	if s.confined {
+	if s.confined || t.heads[first].tags[0]&tagStray == 0 {
 		return place{}, false
 	}
 	for set := s.group(); set < s.group()+spread; set++ {
@@ -110,10 +139,11 @@ func (t *table) find(id ident, s spot) (place, bool) {
 }
 
 func (t *table) findIn(set int, id ident, tag uint16) (way int, found bool) {
-	h := &t.heads[set]
-	for way := range h.tags {
-		if h.tags[way]&^tagLive == tag && t.buckets[set][way].ident == id {
-			return way, true
+	for i, word := range t.heads[set].tags {
+		for c := candidates(word, tag); c != 0; c &= c - 1 {
+			if way := wayOf(i, c); t.buckets[set][way].ident == id {
+				return way, true
+			}
 		}
 	}
 	return 0, false
@@ -122,10 +152,9 @@ func (t *table) findIn(set int, id ident, tag uint16) (way int, found bool) {
 // fetch fetches the bucket with the tag of a spot, if there is one where it is looked
 // for first.
 func (t *table) fetch(s spot) {
-	h := &t.heads[s.set]
-	for way := range h.tags {
-		if h.tags[way]&^tagLive == s.tag {
-			prefetch(unsafe.Pointer(&t.buckets[s.set][way]))
+	for i, word := range t.heads[s.set].tags {
+		if c := candidates(word, s.tag); c != 0 {
+			prefetch(unsafe.Pointer(&t.buckets[s.set][wayOf(i, c)]))
 			return
 		}
 	}
@@ -142,7 +171,7 @@ func (h *head) until(way int) uint32 {
 func (h *head) victim(now uint32) (way int, worth int64) {
 	victim, least := 0, int64(1)<<62
 	for way := range ways {
-		if h.tags[way] == 0 {
+		if h.free(way) {
 			return way, -1 << 62
 		}
 		worth := int64(h.dry[way])
@@ -172,15 +201,17 @@ func (t *table) claim(id ident, s spot, at int64) (place, *bucket) {
 		}
 	}
 	h := &t.heads[p.set]
-	if old := h.tags[p.way]; old != 0 {
-		if least >= 0 {
-			t.evicted++
-		}
-		if old&tagLive != 0 {
-			t.live--
-		}
+	old := h.tag(p.way)
+	if old&tagUsed != 0 && least >= 0 {
+		t.evicted++
 	}
-	h.tags[p.way] = s.tag
+	if old&tagLive != 0 {
+		t.live--
+	}
+	h.setTag(p.way, s.tag|old&tagStray)
+	if p.set != int(s.set) {
+		t.heads[s.set].tags[0] |= tagStray
+	}
 	b := t.bucket(p)
 	*b = bucket{ident: id}
 	return p, b
@@ -191,8 +222,8 @@ func (t *table) keep(p place, dry, until uint32) {
 	h := &t.heads[p.set]
 	h.dry[p.way] = dry
 	h.slack[p.way] = uint16(min((until-dry+slackTicks-1)/slackTicks, 1<<16-1))
-	if h.tags[p.way]&tagLive == 0 {
-		h.tags[p.way] |= tagLive
+	if tag := h.tag(p.way); tag&tagLive == 0 {
+		h.setTag(p.way, tag|tagLive)
 		t.live++
 	}
 }
@@ -212,8 +243,8 @@ func (t *table) sweep(now int64) {
 	for range len(t.heads)/sweepTurn + 1 {
 		h := &t.heads[t.hand]
 		for way := range ways {
-			if h.tags[way]&tagLive != 0 && h.until(way) < tick {
-				h.tags[way] &^= tagLive
+			if tag := h.tag(way); tag&tagLive != 0 && h.until(way) < tick {
+				h.setTag(way, tag&^tagLive)
 				t.live--
 			}
 		}

@@ -75,7 +75,7 @@ func TestTableKeepsWhatIsFullest(t *testing.T) {
 	}
 	spotOf := func(e entry) (ident, spot) {
 		id := e.key.ident(e.scenario, 0)
-		return id, table.locate(id, h.hash(e.key), uint8(e.scenario%spread), false)
+		return id, table.locate(id, h.hash(e.key), false)
 	}
 	byGroup := map[int][]entry{}
 	const n = 2000
@@ -125,22 +125,22 @@ func TestValuesOfOneClientPushOutEachOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := newHasher()
-	put := func(k key, group uint32, set uint8, dry uint32) {
+	put := func(k key, group uint32, dry uint32) {
 		id := k.ident(0, group)
-		p, _ := table.claim(id, table.locate(id, h.hash(k), set, group != 0), 0)
+		p, _ := table.claim(id, table.locate(id, h.hash(k), group != 0), 0)
 		table.keep(p, dry, dry)
 	}
 	others := ways * (spread - 1)
 	for i := range others {
-		put(key{addr: uint64(i)}, 0, uint8(i%(spread-1)), 1)
+		put(key{addr: uint64(i)}, 0, 1)
 	}
 	for i := range uint32(5000) {
-		put(key{addr: 1 << 40}, i+1, 0, 1000+i)
+		put(key{addr: 1 << 40}, i+1, 1000+i)
 	}
 	for i := range others {
 		k := key{addr: uint64(i)}
 		id := k.ident(0, 0)
-		if _, found := table.find(id, table.locate(id, h.hash(k), uint8(i%(spread-1)), false)); !found {
+		if _, found := table.find(id, table.locate(id, h.hash(k), false)); !found {
 			t.Errorf("the bucket of client %d is gone", i)
 		}
 	}
@@ -148,7 +148,7 @@ func TestValuesOfOneClientPushOutEachOther(t *testing.T) {
 
 func TestVictim(t *testing.T) {
 	full := head{
-		tags:  [ways]uint16{2, 2, 2, 2, 2, 2, 2, 2},
+		tags:  [ways / 4]uint64{tagUsed * lanes, tagUsed * lanes},
 		dry:   [ways]uint32{445, 360, 220, 239, 215, 390, 390, 390},
 		slack: [ways]uint16{1, 2, 3, 0, 9, 9, 9, 9},
 	}
@@ -165,7 +165,7 @@ func TestVictim(t *testing.T) {
 			t.Errorf("%s: %d gives way, worth %d", tt.why, way, worth)
 		}
 	}
-	full.tags[6] = 0
+	full.setTag(6, tagStray)
 	if way, worth := full.victim(450); way != 6 || worth >= 0 {
 		t.Errorf("6 is free: %d gives way, worth %d", way, worth)
 	}
