@@ -248,8 +248,10 @@ func (d *dealer) run(order []uint32, chunk []cloudfront.Record) {
 	shards := d.engine.shards
 	for _, i := range order {
 		e := &d.events[i]
-		for _, spot := range d.spots[e.from:e.to] {
-			shards[e.shard].buckets.fetch(spot)
+		for j := e.from; j < e.to; j++ {
+			if d.hits[j].Effect == scenario.Pour { // most of what others look for is not there
+				shards[e.shard].buckets.fetch(d.spots[j])
+			}
 		}
 	}
 	for _, i := range order {

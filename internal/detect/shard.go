@@ -33,7 +33,7 @@ type shard struct {
 
 // shieldsKept is how many of the latest shields are remembered, so that those who
 // shield with each request cost little.
-const shieldsKept = 1024
+const shieldsKept = 16 << 10
 
 // newShard returns a shard with its part of the memory. Whoever has it must free
 // that.
@@ -178,12 +178,14 @@ func (s *shard) repeated(e *event, hit *scenario.Hit, b *bucket, l *limits, at i
 // lower takes out of a bucket that is there: a Drain what it weighs, a Cancel
 // everything.
 func (s *shard) lower(e *event, hit *scenario.Hit, spot spot) {
-	l := &s.limits[hit.Scenario]
+	if !s.buckets.has(spot) {
+		return
+	}
 	p, found := s.buckets.find(e.key.ident(hit.Scenario, hit.Group), spot)
 	if !found {
 		return
 	}
-	b := s.buckets.bucket(p)
+	l, b := &s.limits[hit.Scenario], s.buckets.bucket(p)
 	if !b.holds(l, e.at) {
 		return
 	}

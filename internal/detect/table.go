@@ -118,6 +118,13 @@ func (t *table) locate(id ident, hash uint64, confined bool) spot {
 	return spot{set, uint16(mixed>>16)&tagMask | tagUsed, confined}
 }
 
+// has reports whether there may be a bucket at a spot. Where there is none it mostly says
+// so, and quickly.
+func (t *table) has(s spot) bool {
+	tags := &t.heads[s.set].tags
+	return candidates(tags[0], s.tag)|candidates(tags[1], s.tag)|tags[0]&tagStray != 0
+}
+
 // find returns the place of the bucket of an ident, if there is one.
 func (t *table) find(id ident, s spot) (place, bool) {
 	first := int(s.set)

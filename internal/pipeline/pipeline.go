@@ -26,9 +26,9 @@ import (
 )
 
 // batchSize is how many records are parsed before they are handed to the
-// engine: enough to make the crossing to the shards cheap, few enough to stay
-// in the cache.
-const batchSize = 4096
+// engine: as many as it pours at once, and few enough for their lines to stay in
+// the cache.
+const batchSize = 256
 
 // Config is what a Pipeline joins. All but Logger and Registerer is required.
 type Config struct {
