@@ -60,6 +60,9 @@ func (s *Set) answer(r *cloudfront.Record) uint64 {
 // distribution gives in place of an error. Where the client went away, the result
 // is Error, too, and the details say so.
 func isErrorPage(r *cloudfront.Record) bool {
+	if r.Has(cloudfront.FieldOriginFBL) && r.Raw(cloudfront.FieldOriginFBL) == nil {
+		return false // a firewall's block gets such a page, too, and the origin is not asked
+	}
 	if response := r.Raw(cloudfront.FieldXEdgeResponseResultType); response != nil && string(response) != "Error" {
 		return false
 	}
@@ -78,8 +81,8 @@ func (s *Set) isOurBlock(r *cloudfront.Record) bool {
 
 // isRefusedByEdge recognises the refusals that the site had no part in. A WAF's
 // block has no mark of its own, so it is known by its shape: 403, or another status
-// that its owner chose, an error in every respect, and no origin that was asked. A 404
-// that comes from the cache looks the same, so it counts. Where it is not logged
+// that its owner chose, an error in every respect, and no origin that was asked. Where
+// it is a 404, one from the cache looks the same, so it has to come at once as well. Where it is not logged
 // whether one was, the length of the WAF's own page has to do. S3's 403 for a missing
 // file is XML, and it counts even when it comes from the cache.
 func isRefusedByEdge(r *cloudfront.Record) bool {
@@ -103,10 +106,20 @@ func isRefusedByEdge(r *cloudfront.Record) bool {
 	if !r.Has(cloudfront.FieldOriginFBL) {
 		refused = string(r.Raw(cloudfront.FieldSCContentLen)) == wafPage && hasPrefix(contentType, "text/html")
 	}
-	return refused && r.Status != 400 && r.Status != 404 && r.Status != 410 &&
+	if r.Status == 400 || r.Status == 404 || r.Status == 410 {
+		refused = refused && atOnce(r)
+	}
+	return refused &&
 		isErrorOrUnknown(r, cloudfront.FieldXEdgeResultType) &&
 		isErrorOrUnknown(r, cloudfront.FieldXEdgeResponseResultType) &&
 		isErrorOrUnknown(r, cloudfront.FieldXEdgeDetailedResultType)
+}
+
+// atOnce reports whether an answer took less than 5 ms.
+func atOnce(r *cloudfront.Record) bool {
+	const limit = 5 // thousandths of a second
+	raw := r.Raw(cloudfront.FieldTimeTaken)
+	return raw != nil && thousandths(raw) < limit
 }
 
 func isErrorOrUnknown(r *cloudfront.Record, f cloudfront.Field) bool {
@@ -148,15 +161,15 @@ func origin(r *cloudfront.Record) uint64 {
 // signIn tells attempts to sign in that failed from those that did not. Places where
 // people sign in answer 401, 403 or 422, or show their form again; those for programs
 // answer 400, too. WordPress answers 200 when a password is wrong, and redirects when
-// it is right.
+// it is right; its XML-RPC door answers 200 to everything.
 func signIn(request, f uint64, status uint16) uint64 {
-	if request&isPost == 0 || f&wasServed == 0 || request&(pathLogin|pathToken|pathWPLogin) == 0 || request&isJetpack != 0 {
+	if request&isPost == 0 || f&wasServed == 0 || request&(pathLogin|pathToken|pathWPLogin|pathXMLRPC) == 0 || request&isJetpack != 0 {
 		return 0
 	}
 	switch {
 	case status == 401, status == 403, status == 422, status == 400 && request&pathToken != 0,
-		request&pathWPLogin != 0 && f&wasOK != 0,
-		request&(pathLogin|pathToken|pathAPI) == pathLogin && f&(wasOK|wasHTML) == wasOK|wasHTML:
+		request&(pathWPLogin|pathXMLRPC) != 0 && f&wasOK != 0,
+		request&(pathLoginForm|pathToken|pathAPI) == pathLoginForm && f&(wasOK|wasHTML) == wasOK|wasHTML:
 		return wasLoginFailed
 	case f&(wasOK|wasRedirected) != 0:
 		return wasLoginOK

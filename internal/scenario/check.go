@@ -16,6 +16,7 @@ const (
 	MinBlackhole, MaxBlackhole = time.Duration(0), 7 * 24 * time.Hour
 	MinBan, MaxBan             = time.Second, 365 * 24 * time.Hour
 	MaxShield                  = 24 * time.Hour
+	MaxSpacing                 = time.Hour
 	maxDrain                   = 1000 // events
 
 	// No network that is shorter than this many bits is ever banned by itself.
@@ -49,6 +50,7 @@ func (s *Scenario) check() error {
 		errs = append(errs, fmt.Errorf("kind %v: there is no such kind", s.Kind))
 	}
 	errs = append(errs, checkDuration("blackhole", s.Blackhole, MinBlackhole, MaxBlackhole))
+	errs = append(errs, checkDuration("spacing", s.Spacing, 0, MaxSpacing))
 	if s.Ban != 0 {
 		errs = append(errs, checkDuration("ban", s.Ban, MinBan, MaxBan))
 	}

@@ -112,7 +112,7 @@ func packagers() []match.Needle[uint64] {
 		"conda/", "mamba/", "git/", "git-lfs/", "jgit", "svn/", "mercurial/", "docker/", "containerd/", "buildkit/", "podman/", "skopeo/", "kaniko", "crane/",
 		"nuget", "composer/", "cargo ", "cargo/", "bundler/", "rubygems", "gem/", "helm/", "oras/", "terraform/", "opentofu/", "renovate", "dependabot",
 		"debian apt-http", "apt-cacher", "dnf/", "libdnf", "yum/", "zypp", "pacman/", "homebrew/", "chocolatey", "winget", "nix/", "spack/", "artifactory/",
-		"nexus/", "goproxy", "goproxy.io", "cpan", "hackage", "stack/", "swift package manager", "cocoapods", "pub/", "flutter/", "dart pub",
+		"nexus/", "rclone/", "aws-sdk", "aws-cli/", "boto3", "s3cmd/", "s5cmd", "minio", "cyberduck", "restic/", "microsoft-symbol-server", "josm/", "goproxy", "goproxy.io", "cpan", "hackage", "stack/", "swift package manager", "cocoapods", "pub/", "flutter/", "dart pub",
 	)
 }
 

@@ -10,9 +10,12 @@ const (
 	isRead
 	isHead
 	pathStatic
+	pathMedia
 	pathLogin
 	pathToken
+	pathLoginForm
 	pathWPLogin
+	pathXMLRPC
 	pathSecret
 	pathBackup
 	pathShell
@@ -20,6 +23,7 @@ const (
 	pathAPI
 	pathExploit
 	pathRestricted
+	pathCustomary
 	hasSQL
 	hasScript
 	hasTraversal
@@ -75,6 +79,7 @@ const (
 	wasSoftMissing
 	wasLoginFailed
 	wasLoginOK
+	wasLoginWorking
 	wasHealthy
 	wasHeavy
 	wasLarge
@@ -97,9 +102,12 @@ var factsOfRequest = [requestFacts]Fact{
 	{"weir.read", "GET or HEAD"},
 	{"weir.head", "HEAD"},
 	{"weir.static", "the path is that of a part that pages are made of: a picture, style sheet, script, font, film"},
+	{"weir.media", "the path is that of a picture, film, sound or font"},
 	{"weir.login", "the path is a place to sign in"},
 	{"weir.token", "the path is where programs get and renew tokens"},
-	{"weir.wp_login", "the path is WordPress's login form or its XML-RPC door"},
+	{"weir.login_form", "the path ends in the name of a form to sign in"},
+	{"weir.wp_login", "the path is WordPress's login form"},
+	{"weir.xmlrpc", "the path is WordPress's XML-RPC door"},
 	{"weir.secret_path", "the path is that of a file that holds secrets, source code or the server's insides"},
 	{"weir.backup_path", "the path is an archive or dump as people leave it behind, and the answer is no archive"},
 	{"weir.shell_path", "the path is a web shell by one of its usual names"},
@@ -107,6 +115,7 @@ var factsOfRequest = [requestFacts]Fact{
 	{"weir.api_path", "the path is called by programs"},
 	{"weir.exploit_path", "the path is asked for only by those who exploit one known hole"},
 	{"weir.restricted_path", "the path is on the OWASP core rule set's list of files that sites do not mean to serve"},
+	{"weir.customary_path", "browsers, systems and crawlers ask for this path of every site"},
 	{"weir.sqli", "path or query hold a piece of SQL"},
 	{"weir.xss", "path or query hold script that is to run in somebody's browser"},
 	{"weir.traversal", "path or query hold a way out of the document root, or a system file"},
@@ -155,10 +164,11 @@ var factsOfAnswer = [answerFacts]Fact{
 	{"weir.partial", "206 or 304: a part, or what the client already has"},
 	{"weir.fetched", "the edge did not have it"},
 	{"weir.cheap", "it cost the site nothing"},
-	{"weir.known_path", "the path was answered with 2xx or 3xx within the last day"},
+	{"weir.known_path", "the path was answered with 2xx or 3xx within the day before"},
 	{"weir.soft_missing", "a page that stands for one that is not there: 2xx by way of an error page, or the same page for every unknown path"},
 	{"weir.login_failed", "an attempt to sign in that failed"},
 	{"weir.login_ok", "an attempt to sign in that did not fail"},
+	{"weir.login_works", "somebody signed in at this path within the ten minutes before"},
 	{"weir.healthy", "what a client does that uses the site: a page or call that was served, and nothing speaks against it"},
 	{"weir.heavy", "the answer took the origin more than a second"},
 	{"weir.large", "the answer has a megabyte or more"},

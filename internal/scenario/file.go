@@ -70,6 +70,7 @@ func keysOfFile() map[string]func(p *parser, s *Scenario, key string, n *yaml.No
 		"leakspeed":       func(p *parser, s *Scenario, key string, n *yaml.Node) { s.Leak = p.duration(key, n) },
 		"blackhole":       func(p *parser, s *Scenario, key string, n *yaml.Node) { s.Blackhole = p.duration(key, n) },
 		"duration":        (*parser).counterDuration,
+		"spacing":         func(p *parser, s *Scenario, key string, n *yaml.Node) { s.Spacing = p.duration(key, n) },
 		"cache_size":      func(p *parser, s *Scenario, key string, n *yaml.Node) { s.CacheSize = max(0, p.number(key, n)) },
 		"reprocess":       (*parser).reprocess,
 		"scope":           (*parser).scope,

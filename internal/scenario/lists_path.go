@@ -26,7 +26,7 @@ func join(lists ...[]match.Needle[uint64]) []match.Needle[uint64] {
 
 // pathNeedles are looked for in the decoded path, in lower case.
 func pathNeedles() []match.Needle[uint64] {
-	return join(restrictedPaths(), secretPaths(), backupPaths(), shellPaths(), adminPaths(), exploitPaths(), loginPaths(), apiPaths())
+	return join(restrictedPaths(), secretPaths(), backupPaths(), shellPaths(), adminPaths(), exploitPaths(), loginPaths(), apiPaths(), customaryPaths(), list(isPackager, match.Anywhere, "/@v/", "/@latest"))
 }
 
 // secretPaths hold what no site means to serve, and what a request for can mean
@@ -166,17 +166,40 @@ func exploitPaths() []match.Needle[uint64] {
 	)
 }
 
-// loginPaths are where credentials are sent to.
+// loginPaths are where credentials are sent to. What has more in its name than that
+// ("/login-history", "/authenticate-your-posts") is a page about it.
 func loginPaths() []match.Needle[uint64] {
-	return join(
-		list(pathLogin, match.Anywhere,
-			"login", "logon", "signin", "sign-in", "sign_in", "log-in", "log_in", "authenticate", "/user/verify", "/users/verify",
-			"/credential", "/2fa", "/otp", "/mfa", "j_security_check", "/saml",
+	needles := join(
+		list(pathLogin, match.WordEnd,
+			"login", "logon", "signin", "sign-in", "sign_in", "log-in", "log_in", "/authenticate", "/user/verify", "/users/verify", "login_check",
+			"logincheck", "login_submit", "loginsubmit", "login_process", "loginform", "loginpost", "login_post", "/credential", "/credentials", "/2fa", "/otp",
+			"/mfa", "j_security_check", "/saml", "/saml2", "/auth", "/session", "/sessions", "/sso",
 		),
-		list(pathLogin, match.Word, "/auth", "/session", "/sessions", "/sso"),
 		list(pathToken, match.Anywhere, "/oauth", "/token", "/refresh"),
-		list(pathWPLogin, match.WordEnd, "/wp-login.php", "/xmlrpc.php"),
+		list(pathWPLogin, match.WordEnd, "/wp-login.php"),
+		list(pathXMLRPC, match.WordEnd, "/xmlrpc.php"),
 	)
+	for _, name := range []string{"login", "logon", "signin", "sign-in", "sign_in", "log-in", "log_in"} {
+		for _, end := range []string{"", "/", ".php", ".aspx", ".asp", ".jsp", ".do", ".action", ".html"} {
+			needles = append(needles, match.Needle[uint64]{Text: name + end, Flags: pathLoginForm, Edge: match.AtEnd})
+		}
+	}
+	return needles
+}
+
+// customaryPaths are asked for by browsers, systems and crawlers of every site, whether
+// it has them or not.
+func customaryPaths() []match.Needle[uint64] {
+	needles := list(pathCustomary, match.AtStart, "/.well-known/", "/apple-app-site-association", "/autodiscover/autodiscover.xml")
+	for _, name := range []string{
+		"/robots.txt", "/ads.txt", "/app-ads.txt", "/sellers.json", "/security.txt", "/humans.txt", "/llms.txt", "/llms-full.txt", "/sitemap.xml",
+		"/sitemap_index.xml", "/sitemap-index.xml", "/sitemap.txt", "/sitemap.xml.gz", "/browserconfig.xml", "/manifest.json", "/site.webmanifest", "/crossdomain.xml", "/clientaccesspolicy.xml",
+		"/wpad.dat", "/connecttest.txt", "/ncsi.txt", "/generate_204", "/gen_204", "/favicon", "/service-worker.js", "/sw.js", "/opensearch.xml", "/feed", "/feed/", "/rss", "/rss.xml",
+		"/atom.xml", "/index.xml", "/feed.xml", "/amp", "/amp/", "/healthz", "/health", "/livez", "/readyz", "/ping", "/status",
+	} {
+		needles = append(needles, match.Needle[uint64]{Text: name, Flags: pathCustomary, Edge: match.Whole})
+	}
+	return needles
 }
 
 // apiPaths are called by programs, and many answer with the content type of a page.

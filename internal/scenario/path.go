@@ -33,12 +33,21 @@ func isProgram(ending []byte) bool {
 
 func isStaticEnding(ending []byte) bool {
 	switch string(ending) {
-	case "css", "js", "mjs", "cjs", "map", "wasm", "webmanifest",
-		"png", "jpg", "jpeg", "gif", "webp", "avif", "svg", "ico", "bmp", "tif", "tiff", "heic", "jxl", "apng", "cur",
+	case "css", "js", "mjs", "cjs", "map", "wasm", "webmanifest", "vtt", "srt", "key",
+		"glb", "gltf", "lottie", "riv", "atlas", "pbf", "mvt", "ktx2", "basis":
+		return true
+	}
+	return isMediaEnding(ending)
+}
+
+// isMediaEnding reports whether an ending is that of what people look at and listen
+// to, or of a font. Nobody guesses names of those.
+func isMediaEnding(ending []byte) bool {
+	switch string(ending) {
+	case "png", "jpg", "jpeg", "gif", "webp", "avif", "svg", "ico", "bmp", "tif", "tiff", "heic", "jxl", "apng", "cur",
 		"woff", "woff2", "ttf", "otf", "eot",
 		"mp4", "m4v", "webm", "mov", "mp3", "m4a", "ogg", "oga", "ogv", "opus", "wav", "flac", "aac",
-		"m3u8", "mpd", "ts", "m4s", "m4f", "cmfv", "cmfa", "vtt", "srt", "key",
-		"glb", "gltf", "lottie", "riv", "atlas", "pbf", "mvt", "ktx2", "basis":
+		"m3u8", "mpd", "ts", "m4s", "m4f", "cmfv", "cmfa":
 		return true
 	}
 	return false
@@ -111,10 +120,11 @@ func top(path []byte) []byte {
 // hash, a UUID or another long token.
 func isNumbering(segment []byte) bool {
 	digits, hex, letters := 0, 0, 0
-	for _, c := range segment {
+	for i, c := range segment {
 		switch {
 		case '0' <= c && c <= '9':
 			digits++
+		case c == 'x' && i > 0 && isDigit(segment[i-1]) && i+1 < len(segment) && isDigit(segment[i+1]): // 512x512
 		case 'a' <= c && c <= 'f':
 			hex++
 		case 'g' <= c && c <= 'z':
@@ -134,3 +144,5 @@ func isNumbering(segment []byte) bool {
 		return len(segment) >= 20 && digits >= 3
 	}
 }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -52,6 +52,7 @@ var edges = map[string][4]string{
 	"hit":    {"Hit", "Hit", "Hit", "-"},
 	"miss":   {"Miss", "Miss", "Miss", "0.041"},
 	"error":  {"Error", "Error", "Error", "-"},
+	"page":   {"Error", "Error", "Error", "0.033"},
 	"waf":    {"Error", "Error", "Error", "-"},
 	"geo":    {"Error", "Error", "ClientGeoBlocked", "-"},
 	"limit":  {"LimitExceeded", "LimitExceeded", "LimitExceeded", "-"},

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bytes"
 	"hash/maphash"
 	"strconv"
 
@@ -43,8 +44,11 @@ func (m *Matcher) find(r *cloudfront.Record) {
 		f |= m.readQuery(query)
 	}
 	f |= m.client(r) | origin(r)
-	if f&pathWPLogin != 0 {
+	if f&pathXMLRPC != 0 {
 		f |= jetpack(r, path, query)
+	}
+	if f&isLibrary != 0 && string(query) == "go-get=1" {
+		f |= isPackager
 	}
 	if f&pathBackup != 0 && answer&(wasRefused|wasHTML) == 0 {
 		f &^= pathBackup // sites do offer archives
@@ -68,9 +72,14 @@ func (m *Matcher) conclude(r *cloudfront.Record, request, f uint64) uint64 {
 	if f&wasPartial != 0 || request&pathStatic != 0 && f&wasFetched == 0 {
 		f |= wasCheap
 	}
-	f |= signIn(request, f, r.Status)
+	if in := signIn(request, f, r.Status); in != 0 {
+		f |= in
+		if m.set.site.signIn(m.place(r), r.Time, in == wasLoginOK) {
+			f |= wasLoginWorking
+		}
+	}
 	switch {
-	case f&wasMissing != 0:
+	case f&wasRefused != 0:
 		if m.set.site.knows(m.place(r), r.Time) {
 			f |= wasKnown
 		}
@@ -78,7 +87,7 @@ func (m *Matcher) conclude(r *cloudfront.Record, request, f uint64) uint64 {
 		f |= m.learn(r, f)
 	}
 	if f&(wasOK|wasRedirected|wasPartial) != 0 && f&(wasSoftMissing|wasLoginFailed) == 0 &&
-		request&(pathStatic|pathLogin|pathToken|pathWPLogin|isHostile|isTool|isLibrary|isContradiction|isImpostor|isNameless|isCrawler) == 0 {
+		request&(pathStatic|pathLogin|pathToken|pathWPLogin|pathXMLRPC|isHostile|isTool|isLibrary|isContradiction|isImpostor|isNameless|isCrawler) == 0 {
 		f |= wasHealthy
 	}
 	if f&wasFetched != 0 && slow(r) {
@@ -170,6 +179,9 @@ func (m *Matcher) readPath(raw []byte) *pathVerdict {
 		f := m.set.paths.Find(m.decoded)
 		if isStatic(m.decoded) {
 			f |= pathStatic
+			if isMediaEnding(m.decoded[bytes.LastIndexByte(m.decoded, '.')+1:]) {
+				f |= pathMedia
+			}
 		}
 		*v = pathVerdict{hash: hash, facts: f | findings(m.scanner.Path(raw))}
 	}

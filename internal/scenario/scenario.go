@@ -122,6 +122,10 @@ type Scenario struct {
 	// after an alert raise none.
 	Blackhole time.Duration
 
+	// Spacing is the least time, in event time, between two events that a bucket counts:
+	// what comes sooner after one that counted does not count. 0 = all count.
+	Spacing time.Duration
+
 	// Shield is for how long, in event time, a record with the effect Shield protects
 	// a bucket's key from alerts. It is a whole number of minutes, and the protection
 	// ends at a whole minute, so that a second Shield of the same minute changes nothing.

@@ -8,12 +8,14 @@ import "sync/atomic"
 // entry that is lost to another costs a little knowledge and nothing else.
 type site struct {
 	paths []atomic.Uint64 // in groups of siteWays: hash of host and path without its low bits, and when
-	pages []atomic.Uint64 // one for each hash of a host: see page
+	pages []atomic.Uint64 // one for each hash of a host: see isStandIn
+	doors []atomic.Int64  // one for each hash of a place to sign in: when somebody last did, Unix milliseconds
 }
 
 const (
 	sitePaths = 1 << 18 // 2 MiB
 	sitePages = 1 << 12
+	siteDoors = 1 << 10
 	siteWays  = 4
 
 	// An entry of paths holds the hour in its lowest bits, counted round.
@@ -25,7 +27,7 @@ const (
 )
 
 func newSite() *site {
-	return &site{paths: make([]atomic.Uint64, sitePaths), pages: make([]atomic.Uint64, sitePages)}
+	return &site{paths: make([]atomic.Uint64, sitePaths), pages: make([]atomic.Uint64, sitePages), doors: make([]atomic.Int64, siteDoors)}
 }
 
 const msPerHour = 3_600_000
@@ -78,6 +80,18 @@ func age(hour, entry uint64) uint64 {
 func (s *site) group(hash uint64) []atomic.Uint64 {
 	i := hash >> 40 % (sitePaths / siteWays) * siteWays
 	return s.paths[i : i+siteWays]
+}
+
+// signIn takes note of an attempt to sign in at a place, and reports whether anybody
+// did so within the ten minutes before: while nobody can, failures say little.
+func (s *site) signIn(place uint64, at int64, ok bool) bool {
+	const while = 10 * 60 * 1000
+	door := &s.doors[place%siteDoors]
+	last := door.Load()
+	if ok && at > last {
+		door.Store(at)
+	}
+	return at-last <= while && last-at <= while
 }
 
 // A page that stands for every path that a host does not have is known by its

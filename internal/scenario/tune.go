@@ -62,6 +62,12 @@ var keys = map[string]func(s *Scenario, value string) error{
 		}
 		return nil
 	},
+	"SPACING": func(s *Scenario, value string) error {
+		if s.Kind == Trigger {
+			return errors.New("a trigger does not count")
+		}
+		return setDuration(&s.Spacing, "spacing", value, 0, MaxSpacing)
+	},
 	"SEVERITY": func(s *Scenario, value string) error {
 		i := slices.Index(severityNames[:], value)
 		if i < 0 {
@@ -117,7 +123,7 @@ func variableName(name string) string {
 // CAPACITY is a number from 1 to 100000, of leaky scenarios only, and LEAKSPEED a
 // duration from 1ms to 24h; BLACKHOLE is a duration from 0s to 168h, BAN one from 1s to
 // 8760h; ACTION is block, captcha, challenge or count; MODE is enforce, simulate or
-// off; SEVERITY is low, medium, high or critical; CACHE_SIZE is a number of requests.
+// off; SPACING is a duration up to 1h; SEVERITY is low, medium, high or critical; CACHE_SIZE is a number of requests.
 // DRAIN (1 to 1000 events), SHIELD (whole minutes up to 24h), RANGE_IPV4 (16 to 31
 // bits) and RANGE_IPV6 (32 to 64 bits) are of scenarios that have such a thing. The error holds everything that is wrong with any variable.
 func Tune(list []Scenario, env map[string]string) ([]Scenario, error) {
