@@ -14,6 +14,7 @@ type limits struct {
 	full  int64 // nanoseconds until a full bucket has run dry: capacity x leak
 	life  int64 // milliseconds after its latest event for which a bucket is kept: (capacity+1) x leak
 	quiet int64 // milliseconds around an alert in which no other is raised: the blackhole
+	space int64 // milliseconds after an event that counted in which no other does
 	guard int64 // milliseconds from the end of a record's minute for which it shields
 
 	// sampled is the level above which requests are kept as samples. A pour of one
@@ -41,7 +42,7 @@ const (
 // bucket that holds nothing.
 func newLimits(s *scenario.Scenario) limits {
 	l := limits{
-		leak: scenario.WholeEvent, quiet: s.Blackhole.Milliseconds(), guard: s.Shield.Milliseconds(),
+		leak: scenario.WholeEvent, quiet: s.Blackhole.Milliseconds(), guard: s.Shield.Milliseconds(), space: s.Spacing.Milliseconds(),
 		samples: maxSamples, kind: s.Kind, group: s.Group,
 	}
 	if s.CacheSize > 0 {

@@ -12,7 +12,7 @@ type outcome uint8
 
 const (
 	outcomePoured    outcome = iota // into at least one bucket
-	outcomeRepeated                 // its values had been counted in every bucket
+	outcomeRepeated                 // its values had been counted in every bucket, or it came too soon
 	outcomeLate                     // older than the life of every bucket
 	outcomeBlocked                  // its client was banned at its time
 	outcomeDuplicate                // its request id was seen before
@@ -34,7 +34,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer, scenarios []*scenario.Scenario) *metrics {
 	records := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "detect_records_total",
-		Help: "Records by what became of them: poured into a bucket, unmatched by every scenario, repeated (only values that their buckets had counted), duplicate (request id seen before), blocked (client banned at that time), late (older than the life of their buckets).",
+		Help: "Records by what became of them: poured into a bucket, unmatched by every scenario, repeated (only values that their buckets had counted, or too soon after one that counted), duplicate (request id seen before), blocked (client banned at that time), late (older than the life of their buckets).",
 	}, []string{"outcome"})
 	pours := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "detect_pours_total",

@@ -141,6 +141,10 @@ func (s *shard) pour(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Recor
 		return outcomeLate
 	case afresh:
 		b.begin(at, s.buckets.birth())
+	default:
+		if at-b.last < l.space {
+			return outcomeRepeated
+		}
 	}
 	if hit.Distinct != 0 && s.repeated(e, hit, b, l, at) {
 		return outcomeRepeated

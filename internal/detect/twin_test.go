@@ -159,6 +159,8 @@ func (w *twin) pour(r *cloudfront.Record, k twinKey, hit scenario.Hit) string {
 	if b == nil || r.Time > b.last+life || r.Time < b.last-life {
 		b = &twinBucket{tokens: full, first: r.Time, last: r.Time, seen: map[uint32]bool{}}
 		w.buckets[k] = b
+	} else if max(r.Time, b.last)-b.last < s.Spacing.Milliseconds() {
+		return "repeated"
 	}
 	if hit.Distinct != 0 && b.seen[hit.Distinct] {
 		return "repeated"
@@ -296,11 +298,12 @@ func drawScenarios(t *rapid.T) []scenario.Scenario {
 		list = append(list, only(name, func(s *scenario.Scenario) {
 			s.Blackhole = time.Duration(rapid.IntRange(0, 8000).Draw(t, "blackhole")) * time.Millisecond
 			s.Mode = rapid.SampledFrom([]scenario.Mode{scenario.Enforce, scenario.Enforce, scenario.Simulate, scenario.Off}).Draw(t, "mode")
-			s.Kind, s.Capacity, s.Leak = scenario.Trigger, 0, 0
+			s.Kind, s.Capacity, s.Leak, s.Spacing = scenario.Trigger, 0, 0, 0
 			if rapid.IntRange(0, 4).Draw(t, "kind") > 0 {
 				s.Kind = scenario.Leaky
 				s.Capacity = rapid.SampledFrom([]int{1, 2, 3, 5, 30}).Draw(t, "capacity")
 				s.Leak = rapid.SampledFrom([]time.Duration{time.Millisecond, 1500 * time.Microsecond, 100 * time.Millisecond, time.Second, 7 * time.Second}).Draw(t, "leak")
+				s.Spacing = rapid.SampledFrom([]time.Duration{0, 0, 300 * time.Millisecond, 4 * time.Second}).Draw(t, "spacing")
 			}
 		})...)
 	}
@@ -385,6 +388,7 @@ func drawRules(t *rapid.T) (fake, hits) {
 		switch s.Kind {
 		case scenario.Leaky:
 			s.Capacity = rapid.SampledFrom([]int{1, 2, 3, 5, 30}).Draw(t, "capacity")
+			s.Spacing = rapid.SampledFrom([]time.Duration{0, 0, 300 * time.Millisecond, 4 * time.Second}).Draw(t, "spacing")
 			s.Leak = rapid.SampledFrom([]time.Duration{time.Millisecond, 1500 * time.Microsecond, 100 * time.Millisecond, time.Second, 7 * time.Second}).Draw(t, "leak")
 		case scenario.Conditional:
 			s.Capacity, s.Leak = -1, rapid.SampledFrom([]time.Duration{10 * time.Millisecond, time.Second, 10 * time.Second}).Draw(t, "leak")

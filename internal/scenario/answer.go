@@ -231,6 +231,15 @@ func cacheBuster(query []byte) uint64 {
 	return isCacheBuster
 }
 
+// authorQuery recognises the question by which names of users of WordPress are had.
+func authorQuery(query []byte) uint64 {
+	const author = "author="
+	if hasPrefix(query, author) && len(query) > len(author) && isDigit(query[len(author)]) {
+		return isAuthorQuery
+	}
+	return 0
+}
+
 // isMeaningless reports whether the name of a parameter says nothing: one that tools
 // and scripts give to what is only to be different, or a random one.
 func isMeaningless(name []byte) bool {

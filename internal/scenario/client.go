@@ -43,6 +43,9 @@ func (m *Matcher) client(r *cloudfront.Record) uint64 {
 	if signs&agent.SignReferer != 0 {
 		f |= hasReferer
 	}
+	if signs&agent.SignsKnown != 0 && signs&(agent.SignCookie|agent.SignAuthorization|agent.SignReferer) == 0 {
+		f |= isUnattached
+	}
 	switch {
 	case signs&(agent.SignCookie|agent.SignAuthorization|agent.SignReferer|agent.SignFetchMetadata) != 0:
 		f |= isFamiliar
@@ -77,15 +80,18 @@ func (m *Matcher) claims(r *cloudfront.Record) uint64 {
 		f, facts = v.finding, v.facts
 	}
 	// On a page whose own address holds the words, everything that it loads carries
-	// them as its referer.
-	if raw := r.Raw(cloudfront.FieldCSReferer); raw != nil && mayHold(raw) && origin(r) != isLinked {
-		f |= m.scanner.Header(raw) & inReferer
+	// them as its referer, in a column of its own and among the headers.
+	linked := false
+	if raw := r.Raw(cloudfront.FieldCSReferer); raw != nil && mayHold(raw) {
+		if linked = origin(r) == isLinked; !linked {
+			f |= m.scanner.Header(raw) & inReferer
+		}
 	}
 	if raw := r.Raw(cloudfront.FieldXForwardedFor); raw != nil && bytes.IndexByte(raw, '%') >= 0 {
 		f |= m.scanner.Header(raw)
 	}
 	for _, field := range [...]cloudfront.Field{cloudfront.FieldCSCookie, cloudfront.FieldCSHeaders} {
-		if raw := r.Raw(field); raw != nil && hasBrace(raw) {
+		if raw := r.Raw(field); raw != nil && hasBrace(raw) && !(linked && field == cloudfront.FieldCSHeaders) {
 			f |= m.scanner.Header(raw) & payload.Lookup
 		}
 	}

@@ -33,6 +33,7 @@ const (
 	hasSplit
 	hasSSRF
 	hasHeaderAttack
+	isPayload
 	isHostile
 	isTool
 	isLibrary
@@ -53,10 +54,12 @@ const (
 	hasReferer
 	isFamiliar
 	isStranger
+	isUnattached
 	isLinked
 	isExternal
 	isJetpack
 	isCacheBuster
+	isAuthorQuery
 	requestFacts = iota
 )
 
@@ -125,6 +128,7 @@ var factsOfRequest = [requestFacts]Fact{
 	{"weir.split", "path or query hold line breaks that would end a header"},
 	{"weir.ssrf", "a parameter leads the server to its own network or its cloud's metadata"},
 	{"weir.header_attack", "user agent, referer, X-Forwarded-For or cookies hold an attack"},
+	{"weir.payload", "path or query hold an attack of any kind"},
 	{"weir.hostile", "any of the attacks, or a path that only attackers ask for"},
 	{"weir.tool", "the user agent is that of an attack tool"},
 	{"weir.library", "the user agent is that of an HTTP library or command-line client"},
@@ -145,10 +149,12 @@ var factsOfRequest = [requestFacts]Fact{
 	{"weir.referer", "sends a referer"},
 	{"weir.familiar", "sends a cookie, credentials, a referer or headers that only browsers send"},
 	{"weir.stranger", "not familiar, where something is logged that could tell"},
+	{"weir.unattached", "sends neither a cookie nor credentials nor a referer, where something is logged that could tell"},
 	{"weir.linked", "the referer is a page of the same host"},
 	{"weir.external", "the referer is a page of another host"},
 	{"weir.jetpack", "XML-RPC of a kind that cannot guess passwords"},
 	{"weir.cache_buster", "the query is nothing but a number or a random word, as one that is to miss the cache"},
+	{"weir.author_query", "the query asks WordPress for the author with a number, which tells his name"},
 }
 
 var factsOfAnswer = [answerFacts]Fact{
@@ -168,7 +174,7 @@ var factsOfAnswer = [answerFacts]Fact{
 	{"weir.soft_missing", "a page that stands for one that is not there: 2xx by way of an error page, or the same page for every unknown path"},
 	{"weir.login_failed", "an attempt to sign in that failed"},
 	{"weir.login_ok", "an attempt to sign in that did not fail"},
-	{"weir.login_works", "somebody signed in at this path within the ten minutes before"},
+	{"weir.login_works", "somebody signed in at this path within the five minutes before"},
 	{"weir.healthy", "what a client does that uses the site: a page or call that was served, and nothing speaks against it"},
 	{"weir.heavy", "the answer took the origin more than a second"},
 	{"weir.large", "the answer has a megabyte or more"},

@@ -176,6 +176,7 @@ func loginPaths() []match.Needle[uint64] {
 			"/mfa", "j_security_check", "/saml", "/saml2", "/auth", "/session", "/sessions", "/sso",
 		),
 		list(pathToken, match.Anywhere, "/oauth", "/token", "/refresh"),
+		list(pathLogin|pathLoginForm, match.AtEnd, "/administrator/index.php"), // Joomla
 		list(pathWPLogin, match.WordEnd, "/wp-login.php"),
 		list(pathXMLRPC, match.WordEnd, "/xmlrpc.php"),
 	)

@@ -53,6 +53,9 @@ func (m *Matcher) find(r *cloudfront.Record) {
 	if f&pathBackup != 0 && answer&(wasRefused|wasHTML) == 0 {
 		f &^= pathBackup // sites do offer archives
 	}
+	if f&payloads != 0 {
+		f |= isPayload
+	}
 	if f&hostile != 0 {
 		f |= isHostile
 	}
@@ -60,8 +63,10 @@ func (m *Matcher) find(r *cloudfront.Record) {
 }
 
 // hostile is what only attackers ask for or send.
-const hostile = pathSecret | pathBackup | pathShell | pathExploit |
-	hasSQL | hasScript | hasTraversal | hasCommand | hasTemplate | hasLookup | hasSplit | hasSSRF | hasHeaderAttack
+const (
+	hostile  = payloads | pathSecret | pathBackup | pathShell | pathExploit | hasHeaderAttack
+	payloads = hasSQL | hasScript | hasTraversal | hasCommand | hasTemplate | hasLookup | hasSplit | hasSSRF
+)
 
 // conclude adds to what the answer says what follows from it and the request, and
 // from what is known of the site.
@@ -195,7 +200,7 @@ const maxDecoded = 2048
 // readQuery returns what a query says.
 func (m *Matcher) readQuery(raw []byte) uint64 {
 	if len(raw) < shortQuery {
-		return findings(m.scanner.Query(raw)) | cacheBuster(raw)
+		return findings(m.scanner.Query(raw)) | cacheBuster(raw) | authorQuery(raw)
 	}
 	hash := maphash.Bytes(m.set.seed, raw)
 	v := &m.queries[hash%queryVerdicts]

@@ -83,9 +83,9 @@ func (s *site) group(hash uint64) []atomic.Uint64 {
 }
 
 // signIn takes note of an attempt to sign in at a place, and reports whether anybody
-// did so within the ten minutes before: while nobody can, failures say little.
+// did so within the five minutes before: while nobody can, failures say little.
 func (s *site) signIn(place uint64, at int64, ok bool) bool {
-	const while = 10 * 60 * 1000
+	const while = 5 * 60 * 1000
 	door := &s.doors[place%siteDoors]
 	last := door.Load()
 	if ok && at > last {
