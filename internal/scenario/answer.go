@@ -161,8 +161,12 @@ func origin(r *cloudfront.Record) uint64 {
 // signIn tells attempts to sign in that failed from those that did not. Places where
 // people sign in answer 401, 403 or 422, or show their form again; those for programs
 // answer 400, too. WordPress answers 200 when a password is wrong, and redirects when
-// it is right; its XML-RPC door answers 200 to everything.
+// it is right; its XML-RPC door answers 200 to everything. Interfaces of administrators
+// take credentials anywhere; what their own pages post, and is refused, is no attempt.
 func signIn(request, f uint64, status uint16) uint64 {
+	if request&(isPost|pathAdmin|isLinked) == isPost|pathAdmin && f&wasServed != 0 && f&wasDenied != 0 {
+		return wasLoginFailed
+	}
 	if request&isPost == 0 || f&wasServed == 0 || request&(pathLogin|pathToken|pathWPLogin|pathXMLRPC) == 0 || request&isJetpack != 0 {
 		return 0
 	}

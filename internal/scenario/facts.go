@@ -154,7 +154,7 @@ var factsOfRequest = [requestFacts]Fact{
 	{"weir.external", "the referer is a page of another host"},
 	{"weir.jetpack", "XML-RPC of a kind that cannot guess passwords"},
 	{"weir.cache_buster", "the query is nothing but a number or a random word, as one that is to miss the cache"},
-	{"weir.author_query", "the query asks WordPress for the author with a number, which tells his name"},
+	{"weir.author_query", "WordPress is asked for an author by number, which tells his name"},
 }
 
 var factsOfAnswer = [answerFacts]Fact{

@@ -179,6 +179,7 @@ func loginPaths() []match.Needle[uint64] {
 		list(pathLogin|pathLoginForm, match.AtEnd, "/administrator/index.php"), // Joomla
 		list(pathWPLogin, match.WordEnd, "/wp-login.php"),
 		list(pathXMLRPC, match.WordEnd, "/xmlrpc.php"),
+		list(isAuthorQuery, match.Anywhere, "/wp-json/wp/v2/users/"),
 	)
 	for _, name := range []string{"login", "logon", "signin", "sign-in", "sign_in", "log-in", "log_in"} {
 		for _, end := range []string{"", "/", ".php", ".aspx", ".asp", ".jsp", ".do", ".action", ".html"} {

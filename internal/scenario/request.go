@@ -115,7 +115,9 @@ func (m *Matcher) learn(r *cloudfront.Record, f uint64) uint64 {
 	if f&(wasOK|wasHTML) == wasOK|wasHTML {
 		if length := r.Raw(cloudfront.FieldSCContentLen); len(length) > 0 {
 			n, err := strconv.ParseUint(string(length), 10, 48)
-			if err == nil && m.set.site.isStandIn(maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)), n) {
+			// A firewall's block that got the page of an error is none of the site's answers.
+			isOwn := r.Status == 200 && string(r.Raw(cloudfront.FieldXEdgeResultType)) != "Error"
+			if err == nil && isOwn && m.set.site.isStandIn(maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)), n) {
 				return wasSoftMissing
 			}
 		}
