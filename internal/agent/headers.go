@@ -189,21 +189,25 @@ const (
 // where these are missing too, nothing is known. Of names that may have been cut, only
 // what is there counts as known.
 func SignsOf(h Headers, r *cloudfront.Record) (s Signs) {
-	for _, of := range [...]struct {
-		set  HeaderSet
-		sign Signs
-	}{
-		{HasCookie, SignCookie}, {HasAuthorization, SignAuthorization}, {HasReferer, SignReferer},
-		{HasFetchMetadata, SignFetchMetadata}, {HasAcceptLanguage, SignAcceptLanguage},
-	} {
-		if h.Set&of.set != 0 {
-			s |= of.sign
-		}
-	}
-	if r.Raw(cloudfront.FieldCSCookie) != nil {
+	if h.Set&HasCookie != 0 {
 		s |= SignCookie
 	}
-	if r.Raw(cloudfront.FieldCSReferer) != nil {
+	if h.Set&HasAuthorization != 0 {
+		s |= SignAuthorization
+	}
+	if h.Set&HasReferer != 0 {
+		s |= SignReferer
+	}
+	if h.Set&HasFetchMetadata != 0 {
+		s |= SignFetchMetadata
+	}
+	if h.Set&HasAcceptLanguage != 0 {
+		s |= SignAcceptLanguage
+	}
+	if s&SignCookie == 0 && r.Raw(cloudfront.FieldCSCookie) != nil {
+		s |= SignCookie
+	}
+	if s&SignReferer == 0 && r.Raw(cloudfront.FieldCSReferer) != nil {
 		s |= SignReferer
 	}
 	if h.Set&Complete != 0 || s != 0 || h.Set&NamesKnown == 0 && r.Has(cloudfront.FieldCSReferer) {

@@ -87,6 +87,9 @@ func (rd *Reader) Verify(c Client, r *cloudfront.Record) Verdict {
 	return rd.directory.Verify(c.Claim.Crawler, r.Addr, r.Raw(cloudfront.FieldASN))
 }
 
+// Agent returns the hash of the user agent, seeded as the Reader is; 0 = none.
+func (c Client) Agent() uint64 { return c.agent }
+
 // Contradicts is [Contradicts] of a client.
 func (c Client) Contradicts(r *cloudfront.Record) Contradiction {
 	return Contradicts(c.Claim, c.Headers, r)

@@ -43,11 +43,12 @@ func (s *Set) answer(r *cloudfront.Record) uint64 {
 	contentType := r.Raw(cloudfront.FieldSCContentType)
 	if hasPrefix(contentType, "text/html") {
 		f |= wasHTML
-	} else if bytes.Contains(contentType, []byte("json")) {
+	} else if hasPrefix(contentType, "application/") && bytes.Contains(contentType, []byte("json")) {
 		f |= wasJSON
 	}
 	result := r.Raw(cloudfront.FieldXEdgeResultType)
-	if result != nil && !hasSuffix(result, "Hit") {
+	const hit = "Hit" // and RefreshHit, OriginShieldHit
+	if result != nil && (len(result) < len(hit) || string(result[len(result)-len(hit):]) != hit) {
 		f |= wasFetched
 	}
 	if f&(wasOK|wasHTML) == wasOK|wasHTML && string(result) == "Error" && isErrorPage(r) {
@@ -145,14 +146,18 @@ func origin(r *cloudfront.Record) uint64 {
 	if referer == nil {
 		return 0
 	}
-	const shortest, longest = len("http:"), len("https:") // schemes
-	i := bytes.Index(referer[:min(len(referer), longest+2)], []byte("//"))
-	host := r.Raw(cloudfront.FieldCSHost)
-	if i < shortest || len(host) == 0 {
+	scheme := len("https://")
+	if !hasPrefix(referer, "https://") {
+		if scheme = len("http://"); !hasPrefix(referer, "http://") {
+			return isExternal // an app's, or nonsense
+		}
+	}
+	from, host := referer[scheme:], r.Raw(cloudfront.FieldCSHost)
+	if len(host) == 0 {
 		return 0
 	}
-	from := referer[i+2:]
-	if len(from) >= len(host) && bytes.EqualFold(from[:len(host)], host) && (len(from) == len(host) || from[len(host)] == '/') {
+	if len(from) >= len(host) && (len(from) == len(host) || from[len(host)] == '/') &&
+		(bytes.Equal(from[:len(host)], host) || bytes.EqualFold(from[:len(host)], host)) {
 		return isLinked
 	}
 	return isExternal

@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"bytes"
-	"hash/maphash"
 
 	"weir/internal/agent"
 	"weir/internal/cloudfront"
@@ -52,7 +51,8 @@ func (m *Matcher) client(r *cloudfront.Record) uint64 {
 	case signs&agent.SignsKnown != 0:
 		f |= isStranger
 	}
-	return f | m.claims(r)
+	from := origin(r)
+	return f | from | m.claims(r, from)
 }
 
 // kinds says which facts follow from what a user agent claims.
@@ -68,11 +68,11 @@ var kinds = [...]struct {
 const agentVerdicts = 1024
 
 // claims returns what the headers hold in which a client may claim anything.
-func (m *Matcher) claims(r *cloudfront.Record) uint64 {
+func (m *Matcher) claims(r *cloudfront.Record, from uint64) uint64 {
 	var f payload.Finding
 	var facts uint64
 	if raw := r.Raw(cloudfront.FieldCSUserAgent); raw != nil {
-		hash := maphash.Bytes(m.set.seed, raw)
+		hash := m.who.Agent()
 		v := &m.claimed[hash%agentVerdicts]
 		if v.hash != hash {
 			*v = claimVerdict{hash, m.scanner.UserAgent(raw), m.set.packagers.Find(raw[:min(len(raw), 256)])}
@@ -81,9 +81,8 @@ func (m *Matcher) claims(r *cloudfront.Record) uint64 {
 	}
 	// On a page whose own address holds the words, everything that it loads carries
 	// them as its referer, in a column of its own and among the headers.
-	linked := false
-	if raw := r.Raw(cloudfront.FieldCSReferer); raw != nil && mayHold(raw) {
-		if linked = origin(r) == isLinked; !linked {
+	if from == isExternal {
+		if raw := r.Raw(cloudfront.FieldCSReferer); mayHold(raw) {
 			f |= m.scanner.Header(raw) & inReferer
 		}
 	}
@@ -91,7 +90,7 @@ func (m *Matcher) claims(r *cloudfront.Record) uint64 {
 		f |= m.scanner.Header(raw)
 	}
 	for _, field := range [...]cloudfront.Field{cloudfront.FieldCSCookie, cloudfront.FieldCSHeaders} {
-		if raw := r.Raw(field); raw != nil && hasBrace(raw) && !(linked && field == cloudfront.FieldCSHeaders) {
+		if raw := r.Raw(field); raw != nil && hasBrace(raw) && !(from == isLinked && field == cloudfront.FieldCSHeaders) {
 			f |= m.scanner.Header(raw) & payload.Lookup
 		}
 	}

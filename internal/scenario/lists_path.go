@@ -44,7 +44,7 @@ func secretPaths() []match.Needle[uint64] {
 			"/settings.local.php", "/localsettings.php", "/parameters.yml", "/docker-compose.yml", "/docker-compose.yaml",
 			"/docker-compose.prod.yml", "/secrets.json", "/secrets.yml", "/credentials.json", "/service-account.json",
 			"/serviceaccountkey.json", "/firebase-adminsdk.json", "/sftp-config.json", "/.vscode/sftp.json", "/.ftpconfig",
-			"/filezilla.xml", "/sitemanager.xml", "/ws_ftp.ini", "/.remote-sync.json", "/deployment-config.json",
+			"/filezilla.xml", "/sitemanager.xml", "/ws_ftp.ini", "/.remote-sync.json", "/.firebaserc", "/.mailrc", "/configuration.php-dist", "/wp-content/debug.log", "/deployment-config.json",
 			// keys and what shells remember
 			"/.ssh", "/id_rsa", "/id_dsa", "/id_ecdsa", "/id_ed25519", "/authorized_keys", "/known_hosts", "/.gnupg",
 			"/server.key", "/private.key", "/privatekey.pem", "/private.pem", "/.bash_history", "/.zsh_history",
@@ -111,7 +111,7 @@ func shellPaths() []match.Needle[uint64] {
 		"cmd", "backdoor", "bypass", "bypass403", "filesman", "fm1", "0byte", "0x", "1337", "xleet", "xleet-shell", "doc-shell", "moduless", "ms-edit",
 		"wp-blockup", "wp-conflg", "wp-ver", "wp-l0gin", "wp-22", "wp-sigunq", "wp-2019", "autoload_classmap", "atomlib", "lufix", "lock360",
 		"radio", "simple-shell", "up1", "upfile", "uploader", "adminfuns", "ws80", "ws81", "ws83", "wp-p2r3q9c8k4",
-		"c100", "k2", "madspot", "sadrazam", "antichat", "locus7s", "gfs_sh", "dx", "caidao", "godzilla", "behinder", "tunnel.nosocket",
+		"c100", "k2", "madspot", "sadrazam", "antichat", "locus7s", "gfs_sh", "dx", "chosen", "mar", "caidao", "godzilla", "behinder", "tunnel.nosocket",
 	} {
 		needles = append(needles, match.Needle[uint64]{Text: "/" + name + ".php", Flags: pathShell, Edge: match.AtEnd})
 	}
@@ -150,7 +150,7 @@ func exploitPaths() []match.Needle[uint64] {
 		"/vendor/phpunit/", "/phpunit/src/util/php/eval-stdin", "/eval-stdin.php", "/_ignition/execute-solution", "/boaform/admin", "/boaform/formlogin",
 		"/gponform/diag_form", "/hnap1", "/cgi-bin/luci/;stok=", "/cgi-bin/nobody/", "/cgi-bin/supervisor/", "/cgi-bin/viewer/", "/goform/setmac",
 		"/goform/formping", "/goform/webread/open", "/cgi-bin/mainfunction.cgi", "/cgi-bin/jarrewrite.sh", "/cgi-bin/kerbynet", "/cgi-bin/account_mgr.cgi",
-		"/uapi-cgi/", "/backupmgt/localjob.php", "/picsdesc.xml", "/shell?cd", "/tmui/login.jsp/..;", "/mgmt/tm/util/bash", "/dana-na/../",
+		"/uapi-cgi/", "/backupmgt/localjob.php", "/picsdesc.xml", "/sdk/weblanguage", "/nmaplowercheck", "/cgi-bin/authlogin.cgi", "/mifs/aad/api", "/jenkins/securityrealm", "/wp-content/themes/seotheme/", "/tmui/login.jsp/..;", "/mgmt/tm/util/bash", "/dana-na/../",
 		"/dana-ws/namedusers", "/remote/fgt_lang", "/+cscoe+/../", "/+cscot+/", "/php/utils/createremoteappwebsession", "/php/ztp_gateway",
 		"/autodiscover/autodiscover.json@", "/ecp/y.js", "/owa/auth/x.js", "/wls-wsat/", "/_async/asyncresponseservice", "/console/css/../",
 		"/console/images/../", "/actuator/gateway/routes", "/struts2-showcase", "/struts2-rest-showcase", "/functionrouter", "/hybridity/api/",

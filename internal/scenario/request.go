@@ -22,6 +22,9 @@ type (
 		hash  uint64
 		facts uint64 // of the request
 
+		place uint64 // of the host and path that learn took note of last, and
+		hour  uint64 // when
+
 		// Fingerprints that few records need; 0 until shapes was called.
 		shape  uint32 // of the path without what numbers its things
 		parent uint32 // of the shape above the last segment, or of all of it near the root
@@ -43,7 +46,7 @@ func (m *Matcher) find(r *cloudfront.Record) {
 	if len(query) > 0 {
 		f |= m.readQuery(query)
 	}
-	f |= m.client(r) | origin(r)
+	f |= m.client(r)
 	if f&pathXMLRPC != 0 {
 		f |= jetpack(r, path, query)
 	}
@@ -107,7 +110,11 @@ func (m *Matcher) conclude(r *cloudfront.Record, request, f uint64) uint64 {
 
 // learn takes note of a path that is there, and returns what is known of it.
 func (m *Matcher) learn(r *cloudfront.Record, f uint64) uint64 {
-	place := m.place(r)
+	place, hour := m.place(r), uint64(r.Time/msPerHour)
+	if m.path.place == place && m.path.hour == hour {
+		return wasKnown
+	}
+	m.path.place, m.path.hour = place, hour
 	if m.set.site.knows(place, r.Time) {
 		m.set.site.learn(place, r.Time)
 		return wasKnown
