@@ -4,7 +4,7 @@ import "encoding/binary"
 
 // Limits of what is read of a column, in bytes as logged.
 const (
-	maxWhole = 512 // a text up to this long is read whole
+	maxWhole = 512 // a text up to this long, condensed, is read whole
 	maxHead  = 288 // of a longer one, condensed: from its beginning
 	maxTail  = 128 // and from its end
 	keptRun  = 16  // of a plain stretch, at either end
@@ -20,16 +20,16 @@ func (s *Scanner) condense(raw []byte) []byte {
 	if len(raw) <= maxWhole {
 		return raw
 	}
-	head, rest := appendHead(s.short[:0], raw)
-	if rest < len(raw) {
-		// The end begins in the middle of something: what is open there is unknown.
-		head = append(head, cutOff, '&', cutOff)
+	head, rest := appendHead(s.short[:0], raw, maxHead)
+	whole, more := appendHead(head, raw[rest:], maxWhole)
+	if rest+more == len(raw) {
+		s.short = whole
+		return whole
 	}
+	// The end begins in the middle of something: what is open there is unknown.
+	head = append(whole[:len(head)], cutOff, '&', cutOff)
 	n := len(head)
 	s.short = appendTail(head, raw[rest:])
-	if rest == len(raw) {
-		return s.short
-	}
 	// It does not begin within an escape.
 	tail := s.short[n:]
 	for i, c := range tail[:min(len(tail), keptRun)] {
@@ -44,12 +44,13 @@ func (s *Scanner) condense(raw []byte) []byte {
 // CloudFront escapes the byte, so that only condense can make it.
 const cutOff = 0x03
 
-// appendHead condenses the beginning of a text until dst has maxHead bytes, and
-// returns how far it came.
-func appendHead(dst, raw []byte) (short []byte, read int) {
+// appendHead condenses the beginning of a text until dst has as many bytes as the
+// limit, or up to 2*keptRun more, and returns how far it came.
+func appendHead(dst, raw []byte, limit int) (short []byte, read int) {
 	i := 0
-	for i < len(raw) && len(dst) < maxHead {
-		if i+2*keptRun+8 <= len(raw) {
+	for i+8 <= len(raw) && len(dst) < limit {
+		w := binary.LittleEndian.Uint64(raw[i:])
+		if dull(w) {
 			if n := dullRun(raw[i:]); n > 2*keptRun {
 				dst = append(dst, raw[i:i+keptRun]...)
 				dst = append(dst, raw[i+n-keptRun:i+n]...)
@@ -57,10 +58,14 @@ func appendHead(dst, raw []byte) (short []byte, read int) {
 				continue
 			}
 		}
-		dst = append(dst, raw[i:min(i+8, len(raw))]...)
+		dst = binary.LittleEndian.AppendUint64(dst, w)
 		i += 8
 	}
-	return dst, min(i, len(raw))
+	if len(dst) < limit {
+		dst = append(dst, raw[i:]...)
+		i = len(raw)
+	}
+	return dst, i
 }
 
 // appendTail condenses the end of a text. Going backwards it collects pieces until
