@@ -84,15 +84,18 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 	m.holds = m.filters.Match(r, &m.facts, m.holds[:0])
 	for _, i := range m.holds {
 		u := &m.set.uses[i]
-		hit := Hit{Scenario: u.scenario, Effect: u.effect, Weight: u.weight, Group: m.fingerprint(r, &u.group)}
-		switch u.effect {
-		case Pour:
+		hits = append(hits, u.hit)
+		if u.plain {
+			continue
+		}
+		hit := &hits[len(hits)-1]
+		hit.Group = m.fingerprint(r, &u.group)
+		if u.hit.Effect == Pour {
 			hit.Distinct = m.fingerprint(r, &u.distinct)
 			if u.by != weightOne {
 				hit.Weight = weigh(r, u.by)
 			}
 		}
-		hits = append(hits, hit)
 	}
 	return hits
 }

@@ -44,10 +44,9 @@ type Set struct {
 
 // A use is what a filter is for.
 type use struct {
-	scenario uint16
-	effect   Effect
+	hit      Hit  // but for what follows from the record
+	plain    bool // nothing does
 	by       weight
-	weight   uint32
 	group    key
 	distinct key
 }
@@ -57,6 +56,8 @@ type key struct {
 	parts []part
 	value int // 1 + index in the values of filters; 0 = none
 }
+
+func (k *key) isEmpty() bool { return len(k.parts) == 0 && k.value == 0 }
 
 // Compile makes a Set. The error names everything that makes no sense in any
 // scenario, and every name that comes twice.
@@ -138,7 +139,7 @@ func (c *compiler) add(index int) {
 	if slices.Contains(distinctParts, partRange) {
 		c.errs = append(c.errs, fmt.Errorf("%s:%d: distinct: %s is for groupby only", s.file, s.distinct.line, partNames[partRange].Name))
 	}
-	u := use{scenario: uint16(index), weight: WholeEvent, group: group}
+	u := use{hit: Hit{Scenario: uint16(index), Weight: WholeEvent}, group: group}
 	for _, f := range []struct {
 		expression
 		effect Effect
@@ -147,13 +148,14 @@ func (c *compiler) add(index int) {
 			continue
 		}
 		v := u
-		v.effect = f.effect
+		v.hit.Effect = f.effect
 		switch f.effect {
 		case Pour:
 			v.distinct, v.by = distinct, s.weight
 		case Drain:
-			v.weight = WholeEvent * uint32(s.drainBy)
+			v.hit.Weight = WholeEvent * uint32(s.drainBy)
 		}
+		v.plain = v.group.isEmpty() && v.distinct.isEmpty() && v.by == weightOne
 		c.filters = append(c.filters, s.source(f.expression))
 		c.set.uses = append(c.set.uses, v)
 	}
