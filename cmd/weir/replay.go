@@ -27,7 +27,7 @@ func runReplay(ctx context.Context, w *world) error {
 	fs.Var(&kind, "format", "the log's `kind`: realtime, standard, or auto, which looks at each input")
 	list := fs.String("fields", "", "a real-time log's fields: a `list`, or @FILE (default: the setting WEIR_LOG_FIELDS)")
 	active := fs.String("active", "", "begin with the decisions of this `file` in force, which is of the kind that -decisions writes")
-	alerts := fs.String("alerts", "", "write every alert to this `file`: a table if its name ends in .tsv, else JSON lines")
+	alerts := fs.String("alerts", "", "write every alert to this `file`: a table if its name ends in .tsv, else JSON lines. Without -decisions nobody is banned meanwhile, so that what a client does after its first alert is judged, too")
 	decisions := fs.String("decisions", "", "write every decision that is made to this `file`, as JSON lines")
 	loader := config.Register(fs, "log", "detect", "state", "scenarios", "ban", "waf")
 	if err := parseFlags(fs, w); err != nil {
@@ -39,6 +39,9 @@ func runReplay(ctx context.Context, w *world) error {
 	cfg, err := loadSettings(loader, w)
 	if err != nil {
 		return err
+	}
+	if *alerts != "" && *decisions == "" {
+		cfg.Ban.Simulate = true
 	}
 	if *list == "" {
 		*list = cfg.Log.Fields

@@ -92,6 +92,9 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 		hit.Group = m.fingerprint(r, &u.group)
 		if u.hit.Effect == Pour {
 			hit.Distinct = m.fingerprint(r, &u.distinct)
+			if hit.Distinct == 0 && u.distinct.value > 0 {
+				hit.Distinct = 1 // no text is a value like any other
+			}
 			if u.by != weightOne {
 				hit.Weight = weigh(r, u.by)
 			}
