@@ -25,6 +25,7 @@ func main() {
 	flag.StringVar(&o.fields, "fields", "", "the log's fields: a list, or @FILE")
 	flag.IntVar(&o.rounds, "rounds", 9, "rounds; the median is printed")
 	flag.IntVar(&o.clients, "clients", 10_000_000, "clients of the rows about many buckets; 0 leaves them out")
+	flag.StringVar(&o.hub, "hub", defaultHub(), "a directory with scenarios of the CrowdSec hub, for a second column")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "hotpath:", err)
@@ -33,8 +34,8 @@ func main() {
 }
 
 type options struct {
-	log, fields     string
-	rounds, clients int
+	log, fields, hub string
+	rounds, clients  int
 }
 
 // A catalogue is a set of scenarios that the way of a record is measured with.
@@ -43,8 +44,32 @@ type catalogue struct {
 	compile func() (*scenario.Set, error)
 }
 
-func catalogues() []catalogue {
-	return []catalogue{{"built-in", builtIn}}
+// catalogues returns the built-in scenarios, and those of the hub if their directory
+// is known. It says so if they are not there.
+func catalogues(hub string) []catalogue {
+	sets := []catalogue{{"built-in", builtIn}}
+	if hub == "" {
+		fmt.Fprintf(os.Stderr, "NOT MEASURED: the hub's scenarios: there is no %s; name their directory with -hub\n", hubDir)
+		return sets
+	}
+	return append(sets, catalogue{"hub", func() (*scenario.Set, error) {
+		list, err := scenario.Load([]string{hub})
+		if err != nil {
+			return nil, err
+		}
+		return scenario.Compile(list, scenario.Options{BlockStatus: blockStatus})
+	}})
+}
+
+// hubDir is where scenarios of the CrowdSec hub lie, seen from the repository.
+const hubDir = "../shared/hub/scenarios"
+
+// defaultHub is hubDir if it is there.
+func defaultHub() string {
+	if _, err := os.Stat(hubDir); err != nil {
+		return ""
+	}
+	return hubDir
 }
 
 func builtIn() (*scenario.Set, error) {
@@ -55,7 +80,7 @@ func builtIn() (*scenario.Set, error) {
 const blockStatus = 429
 
 func run(o options) error {
-	sets := catalogues()
+	sets := catalogues(o.hub)
 	t := newTable(sets)
 	// Before there is a log in memory: it would count for the collector.
 	if o.clients > 0 {
@@ -100,6 +125,11 @@ func run(o options) error {
 		}
 		t.set(rowAllocations, i, allocations)
 	}
+	hostile, err := measureHostile(t, sets, costs, lines, format, fields)
+	if err != nil {
+		return fmt.Errorf("hostile lines: %w", err)
+	}
+	hostile.print(os.Stdout)
 	t.print(os.Stdout)
 	return nil
 }

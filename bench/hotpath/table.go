@@ -29,6 +29,7 @@ const (
 	rowGC
 	rowFlood
 	rowWorkers
+	rowHostile
 )
 
 var rows = []row{
@@ -44,6 +45,7 @@ var rows = []row{
 	rowGC:            {name: "GC CPU a cycle with many buckets", pass: 5, stretch: 1, unit: " ms", digits: 2, once: true},
 	rowFlood:         {name: "attackers found in a flood, slots = half the live set", pass: 99, stretch: 100, more: true, unit: " %", digits: 1, once: true},
 	rowWorkers:       {name: "2 workers / 1, total CPU a line", pass: 1.2, stretch: 1.05, digits: 2},
+	rowHostile:       {name: "dearest hostile line / mean line", pass: hostileBar, stretch: hostileBar / 2, digits: 1},
 }
 
 // A table holds what was measured: a value for each row and set of scenarios, or why
