@@ -44,8 +44,8 @@ func BenchmarkPour(b *testing.B) {
 	for _, clients := range []int{1_000, 100_000, 1_000_000, 10_000_000} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
 			rules := fake{{Name: "flood", Capacity: 100_000, Leak: 4 * time.Millisecond}}
-			e, _ := rules.start(b, Config{Shards: 1, Memory: 2 << 30})
-			d, s := newDealer(e), e.shards[0]
+			engine, _ := rules.start(b, Config{Shards: 1, Memory: 2 << 30})
+			d, s := newDealer(engine), engine.shards[0]
 			record := parse(b, visit{})[0]
 			chunk := make([]cloudfront.Record, chunkRecords)
 			for i := range chunk {
@@ -56,7 +56,8 @@ func BenchmarkPour(b *testing.B) {
 				d.events, d.hits, d.spots = d.events[:0], d.hits[:0], d.spots[:0]
 				for i := range chunk {
 					d.hits = append(d.hits, scenario.Hit{Weight: scenario.WholeEvent})
-					e := d.add(key{addr: uint64(rnd.IntN(clients)), bits: 32, family: familyIPv4}, ms(0), i, i)
+					k := key{addr: uint64(rnd.IntN(clients)), bits: 32, family: familyIPv4}
+					e := d.add(k, engine.plan.hasher.hash(k), ms(0), i, i)
 					d.spots = s.fetch(e, d.hits[i:], d.spots)
 				}
 				d.pour(chunk)

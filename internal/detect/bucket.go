@@ -82,9 +82,10 @@ func (b *bucket) brim(l *limits, cost int64) bool {
 }
 
 // holds reports whether the bucket has something in it for a record of time at:
-// whether that is within its life.
+// whether that is within its life, and not from before its first event. So a drain that
+// found nothing does no more when it is delivered once again.
 func (b *bucket) holds(l *limits, at int64) bool {
-	return b.count != 0 && at <= b.last+l.life && at >= b.last-l.life
+	return b.count != 0 && at >= b.first && at <= b.last+l.life && at >= b.last-l.life
 }
 
 // drain takes out of the bucket, at most what is in it at the time at. It is no
@@ -112,9 +113,15 @@ func near(a, b, reach int64) bool { return a < b+reach && b < a+reach }
 const minute = 60_000 // milliseconds
 
 // guard protects the key of the bucket from alerts for a time that begins with the
-// end of the minute. Records of the same minute give the same end.
-func (b *bucket) guard(l *limits, at int64) {
-	b.shield = max(b.shield, uint32((at/minute*minute+minute+l.guard)/minute))
+// end of the minute. Records of the same minute give the same end. It reports whether
+// that is later than what was known.
+func (b *bucket) guard(l *limits, at int64) bool {
+	until := uint32((at/minute*minute + minute + l.guard) / minute)
+	if until <= b.shield {
+		return false
+	}
+	b.shield = until
+	return true
 }
 
 // shielded reports whether no alert is raised at this time.

@@ -25,19 +25,20 @@ type matcher interface {
 	Match(r *cloudfront.Record, hits []scenario.Hit) []scenario.Hit
 }
 
-// An event is what a record does under one key. Each record that matched or was
-// refused has one for its client, and after it one for each network and value that
+// An event is what a record does under one key. Each record that may change a bucket or
+// was refused has one for its client, and after it one for each network and value that
 // it hit.
 type event struct {
 	key      key
 	hash     uint64 // of the key
-	request  uint64 // hash of the request id and the key; 0 when the record has no id. Only a client's
+	request  uint64 // hash of the request id and the key; 0 when it does not matter whether it comes twice. Only a client's
 	at       int64  // Unix milliseconds
 	record   uint16 // index in the chunk
 	shard    uint16
 	from, to uint32 // its hits in the chunk's hits
 	next     uint32 // number of the shard's next event, from 1; 0 = none
 	apart    bool   // it is of a network or a value
+	idle     bool   // the record pours nothing and was not refused: whatever it does, it counts as unmatched
 }
 
 // A dealer does the work of one Process at a time: it matches a chunk of records,
@@ -45,23 +46,24 @@ type event struct {
 type dealer struct {
 	engine  *Engine
 	matcher matcher
+	sieve   *sieve
 
 	events   []event
 	all      []uint32 // 0, 1, 2 ...: the events in their order
 	order    []uint32 // scratch: events of one shard
 	first    []uint32 // by shard: number of its first event, from 1; 0 = none
 	hits     []scenario.Hit
-	spots    []spot         // where the bucket of each hit is
-	apart    []scenario.Hit // scratch: those of a record that are not its client's
-	used     []bool         // by shard: whether it has an event in the chunk
-	earliest int64          // event time of the chunk
+	spots    []spot // where the bucket of each hit is
+	used     []bool // by shard: whether it has an event in the chunk
+	earliest int64  // event time of the chunk
 	outcomes [chunkRecords]outcome
-	records  [outcomes]uint64 // counted in this Process
+	shields  [chunkRecords]uint64 // that each record sends, as the sieve has them
+	records  [outcomes]uint64     // counted in this Process
 }
 
 func newDealer(e *Engine) *dealer {
 	return &dealer{
-		engine: e, matcher: e.plan.matcher(),
+		engine: e, matcher: e.plan.matcher(), sieve: newSieve(e),
 		used: make([]bool, len(e.shards)), first: make([]uint32, len(e.shards)), order: make([]uint32, 0, fetchAhead),
 		events: make([]event, 0, chunkRecords), hits: make([]scenario.Hit, 0, 2*chunkRecords), spots: make([]spot, 0, 2*chunkRecords),
 	}
@@ -89,23 +91,31 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 		d.hits = d.matcher.Match(r, d.hits)
 		// What was refused goes on to the shard even if it matched nothing: only
 		// there is it known whether a ban refused it.
-		if len(d.hits) == from && r.Status < 400 {
+		refused := r.Status >= 400
+		if len(d.hits) == from && !refused {
 			d.records[outcomeUnmatched]++
 			continue
 		}
-		d.outcomes[i] = outcomeUnmatched
-		if d.engine.plan.mixed {
-			d.sort(from)
+		k := d.engine.plan.hasher.key(clientOf(r))
+		hash := d.engine.plan.hasher.hash(k)
+		s := d.sieve
+		d.hits = d.hits[:from+len(s.sift(r, k, hash, d.hits[from:]))]
+		if !s.pours && !s.lowers && s.shields == 0 && !refused {
+			d.records[outcomeUnmatched]++
+			continue
 		}
+		d.outcomes[i], d.shields[i] = outcomeUnmatched, s.shields
 		d.earliest = min(d.earliest, r.Time)
 		first := len(d.events)
-		e := d.add(d.engine.plan.hasher.key(clientOf(r)), r.Time, i, from)
-		if id := r.Raw(cloudfront.FieldXEdgeRequestID); len(id) > 0 {
-			e.request = max(1, maphash.Bytes(d.engine.seed, id)^e.hash)
+		e := d.add(k, hash, r.Time, i, from)
+		e.idle = !s.pours && !refused
+		// A shield that comes twice changes nothing.
+		if s.pours || s.lowers || refused {
+			if id := r.Raw(cloudfront.FieldXEdgeRequestID); len(id) > 0 {
+				e.request = max(1, maphash.Bytes(d.engine.seed, id)^hash)
+			}
 		}
-		if len(d.apart) > 0 {
-			d.addApart(r, i)
-		}
+		d.addApart(r, i)
 		// It is poured when the rest of the chunk is matched; until then what it
 		// needs of memory is there.
 		for i := range d.events[first:] {
@@ -115,50 +125,25 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 	}
 }
 
-// sort takes the hits of a record, from the given one on, that are not its client's
-// out of the hits.
-func (d *dealer) sort(from int) {
-	d.apart = d.apart[:0]
-	kept := d.hits[:from]
-	for _, hit := range d.hits[from:] {
-		if d.engine.limits[hit.Scenario].group.By == scenario.ByClient {
-			kept = append(kept, hit)
-		} else {
-			d.apart = append(d.apart, hit)
-		}
-	}
-	d.hits = kept
-}
-
-// addApart makes the events of the hits that sort took out. Those of one network are
-// one event when they follow each other.
+// addApart makes the events of a record's hits on networks and values. Those of one
+// network are one event when they follow each other.
 func (d *dealer) addApart(r *cloudfront.Record, record int) {
-	client := clientOf(r)
 	first := len(d.events)
-	for _, hit := range d.apart {
-		g := &d.engine.limits[hit.Scenario].group
-		k := key{addr: uint64(hit.Scenario), group: hit.Group, family: familyValue}
-		if g.By == scenario.ByRange {
-			network, ok := networkOf(client, g)
-			if !ok {
-				continue
-			}
-			k = d.engine.plan.hasher.key(network)
-		}
+	for i := range d.sieve.apart {
+		a := &d.sieve.apart[i]
 		from := len(d.hits)
-		d.hits = append(d.hits, hit)
-		if last := len(d.events) - 1; last >= first && d.events[last].key == k {
+		d.hits = append(d.hits, a.hit)
+		if last := len(d.events) - 1; last >= first && d.events[last].key == a.key {
 			d.events[last].to = uint32(len(d.hits))
 			continue
 		}
-		d.add(k, r.Time, record, from).apart = true
+		d.add(a.key, a.hash, r.Time, record, from).apart = true
 	}
 }
 
-// add makes an event of a key with the hits from the given one on.
-func (d *dealer) add(k key, at int64, record, from int) *event {
+// add makes an event of the key with a hash, with the hits from the given one on.
+func (d *dealer) add(k key, hash uint64, at int64, record, from int) *event {
 	e := d.engine
-	hash := e.plan.hasher.hash(k)
 	shard := 0
 	if len(e.shards) > 1 {
 		shard = scale(uint32(hash), len(e.shards))
@@ -205,9 +190,18 @@ func (d *dealer) pour(chunk []cloudfront.Record) {
 	}
 	clear(d.used)
 	for i := range d.events {
-		if e := &d.events[i]; !e.apart {
-			d.records[d.outcomes[e.record]]++
+		e := &d.events[i]
+		if e.apart {
+			continue
 		}
+		was := d.outcomes[e.record]
+		if shields := d.shields[e.record]; shields != 0 && was != outcomeDuplicate && was != outcomeBlocked {
+			d.sieve.send(shields)
+		}
+		if e.idle {
+			was = outcomeUnmatched
+		}
+		d.records[was]++
 	}
 }
 

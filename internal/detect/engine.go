@@ -71,6 +71,7 @@ type Engine struct {
 	plan    *plan
 	limits  []limits // by scenario
 	shards  []*shard
+	marks   marks
 	seed    maphash.Seed // of request ids
 	metrics *metrics
 	idle    chan *dealer // dealers that no Process holds
@@ -83,13 +84,15 @@ type plan struct {
 	matcher   func() matcher
 	judge     func(i int, queue []Sample) bool
 	hasher    hasher
-	mixed     bool // some scenario counts something else than clients
-	members   bool // some scenario alerts about the members of a full bucket
+	mixed     bool   // some scenario counts something else than clients
+	members   bool   // some scenario alerts about the members of a full bucket
+	drains    []bool // by scenario: some record takes something out of its buckets
 }
 
-func newPlan(scenarios []*scenario.Scenario) *plan {
+func newPlan(scenarios []*scenario.Scenario, drains func(i int) bool) *plan {
 	p := &plan{scenarios: scenarios, hasher: newHasher()}
-	for _, s := range scenarios {
+	for i, s := range scenarios {
+		p.drains = append(p.drains, drains(i))
 		p.mixed = p.mixed || s.Group.By != scenario.ByClient
 		p.members = p.members || s.Group.Members
 	}
@@ -105,7 +108,7 @@ func New(set *scenario.Set, cfg Config) (*Engine, error) {
 	for i := range scenarios {
 		scenarios[i] = set.At(i)
 	}
-	p := newPlan(scenarios)
+	p := newPlan(scenarios, func(i int) bool { return scenarios[i].Drains() })
 	p.matcher = func() matcher { return set.NewMatcher() }
 	p.judge = func(i int, queue []Sample) bool { return set.Judge(i, eventsOf(queue)) }
 	return build(p, cfg)

@@ -33,7 +33,17 @@ func (f fake) plan(h matcher, judge func(int, []Sample) bool) *plan {
 	for i := range f {
 		list = append(list, &f[i])
 	}
-	p := newPlan(list)
+	p := newPlan(list, func(i int) bool {
+		all, _ := h.(hits)
+		for _, list := range all {
+			for _, hit := range list {
+				if int(hit.Scenario) == i && (hit.Effect == scenario.Drain || hit.Effect == scenario.Cancel) {
+					return true
+				}
+			}
+		}
+		return false
+	})
 	p.matcher = func() matcher { return h }
 	p.judge = judge
 	return p

@@ -27,13 +27,8 @@ type shard struct {
 	members  recent // of buckets with members: who got an alert, and when
 	samples  ring
 	memory   memory // of the five above
-	shields  []uint64
 	tally    tally
 }
-
-// shieldsKept is how many of the latest shields are remembered, so that those who
-// shield with each request cost little.
-const shieldsKept = 16 << 10
 
 // newShard returns a shard with its part of the memory. Whoever has it must free
 // that.
@@ -44,7 +39,6 @@ func newShard(p *plan, l []limits, cfg Config, m *metrics) (*shard, error) {
 		alert:   cfg.Alert,
 		banned:  cfg.Banned,
 		metrics: m,
-		shields: make([]uint64, shieldsKept),
 		tally:   newTally(len(p.scenarios)),
 	}
 	budget := cfg.Memory / int64(cfg.Shards)
@@ -205,19 +199,15 @@ func (s *shard) lower(e *event, hit *scenario.Hit, spot spot) {
 // shield protects a key from the alerts of a scenario.
 func (s *shard) shield(e *event, hit *scenario.Hit, spot spot) {
 	id := e.key.ident(hit.Scenario, hit.Group)
-	known := fold(e.hash^uint64(e.at/minute), id.rest^0x9e3779b97f4a7c15)
-	slot := &s.shields[known%shieldsKept]
-	if *slot == known {
-		return
-	}
-	*slot = known
 	l := &s.limits[hit.Scenario]
 	p, found := s.buckets.find(id, spot)
 	b := s.buckets.bucket(p)
 	if !found {
 		p, b = s.buckets.claim(id, spot, e.at)
 	}
-	b.guard(l, e.at)
+	if !b.guard(l, e.at) {
+		return
+	}
 	dry, until := b.expiry(l)
 	s.buckets.keep(p, dry, until)
 }

@@ -30,7 +30,8 @@ type twin struct {
 	alerted  map[twinKey]int64
 	shields  map[twinKey]int64 // until when
 	members  map[twinMember]int64
-	counts   map[string]int // records by outcome
+	marked   map[twinKey]bool // of whose buckets something may be taken out; without the scenario, but for values
+	counts   map[string]int   // records by outcome
 }
 
 type twinKey struct {
@@ -56,7 +57,7 @@ func newTwin(p *plan, b *bans) *twin {
 	return &twin{
 		plan: p, matcher: p.matcher(), banned: b.banned, alert: b.alert,
 		requests: map[string]bool{}, buckets: map[twinKey]*twinBucket{}, alerted: map[twinKey]int64{},
-		shields: map[twinKey]int64{}, members: map[twinMember]int64{}, counts: map[string]int{},
+		shields: map[twinKey]int64{}, members: map[twinMember]int64{}, marked: map[twinKey]bool{}, counts: map[string]int{},
 	}
 }
 
@@ -67,44 +68,71 @@ func (w *twin) process(records []cloudfront.Record) {
 }
 
 func (w *twin) record(r *cloudfront.Record) string {
-	all := w.matcher.Match(r, nil)
-	if len(all) == 0 && r.Status < 400 {
-		return "unmatched"
+	var hits []scenario.Hit
+	var keys []twinKey
+	pours, refused, lowers := false, r.Status >= 400, false
+	for _, hit := range w.matcher.Match(r, nil) {
+		k, ok := w.key(r, hit)
+		if !ok {
+			continue
+		}
+		owner := twinKey{owner: k.owner}
+		if !k.owner.IsValid() {
+			owner = k
+		}
+		switch hit.Effect {
+		case scenario.Pour:
+			pours = true
+			w.marked[owner] = w.marked[owner] || w.plan.drains[hit.Scenario]
+		case scenario.Drain, scenario.Cancel:
+			lowers = lowers || w.marked[owner]
+		}
+		hits, keys = append(hits, hit), append(keys, k)
 	}
 	id := string(r.Raw(cloudfront.FieldXEdgeRequestID)) + r.Client().String()
-	if w.requests[id] {
-		return "duplicate"
+	if pours || refused || lowers { // what does nothing is not remembered
+		if w.requests[id] {
+			if !pours && !refused {
+				return "unmatched"
+			}
+			return "duplicate"
+		}
+		w.requests[id] = true
 	}
-	w.requests[id] = true
-	if w.banned(r.Client(), r.Time) {
+	if (pours || refused || len(hits) > 0) && w.banned(r.Client(), r.Time) {
+		if !pours && !refused {
+			return "unmatched"
+		}
 		return "blocked"
 	}
 	outcomes := []string{"poured", "repeated", "late", "unmatched"}
 	best := 3
 	for _, apart := range []bool{false, true} { // what is the client's comes first
-		for _, hit := range all {
-			g := w.plan.scenarios[hit.Scenario].Group
-			if apart != (g.By != scenario.ByClient) {
-				continue
+		for i, hit := range hits {
+			if apart == (w.plan.scenarios[hit.Scenario].Group.By != scenario.ByClient) {
+				best = min(best, slices.Index(outcomes, w.effect(r, keys[i], hit)))
 			}
-			k := twinKey{r.Client(), hit.Group, hit.Scenario}
-			switch g.By {
-			case scenario.ByRange:
-				bits := min(int(g.V4), 32)
-				if r.Addr.Is6() {
-					bits = min(int(g.V6), r.Client().Bits())
-				}
-				if bits == 0 {
-					continue
-				}
-				k.owner, _ = r.Addr.Prefix(bits)
-			case scenario.ByValue:
-				k.owner = netip.Prefix{}
-			}
-			best = min(best, slices.Index(outcomes, w.effect(r, k, hit)))
 		}
 	}
 	return outcomes[best]
+}
+
+// key returns whose bucket a hit is on, false if the client has no such network.
+func (w *twin) key(r *cloudfront.Record, hit scenario.Hit) (twinKey, bool) {
+	g := w.plan.scenarios[hit.Scenario].Group
+	k := twinKey{r.Client(), hit.Group, hit.Scenario}
+	switch g.By {
+	case scenario.ByRange:
+		bits := min(int(g.V4), 32)
+		if r.Addr.Is6() {
+			bits = min(int(g.V6), r.Client().Bits())
+		}
+		k.owner, _ = r.Addr.Prefix(bits)
+		return k, bits > 0
+	case scenario.ByValue:
+		k.owner = netip.Prefix{}
+	}
+	return k, true
 }
 
 // numbers returns those of a scenario's bucket.
@@ -129,7 +157,7 @@ func (w *twin) cost(k twinKey, leak time.Duration, weight uint32) time.Duration 
 func (w *twin) effect(r *cloudfront.Record, k twinKey, hit scenario.Hit) string {
 	full, leak, life := w.numbers(k)
 	b := w.buckets[k]
-	holds := b != nil && r.Time <= b.last+life && r.Time >= b.last-life
+	holds := b != nil && r.Time >= b.first && r.Time <= b.last+life && r.Time >= b.last-life
 	switch hit.Effect {
 	case scenario.Shield:
 		next := time.UnixMilli(r.Time).Truncate(time.Minute).Add(time.Minute)

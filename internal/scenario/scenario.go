@@ -154,6 +154,10 @@ type Scenario struct {
 	groups                    []part // of groupby, without the client and the range
 }
 
+// Drains reports whether there are records that take something out of the scenario's
+// buckets: those with the effect Drain or Cancel.
+func (s *Scenario) Drains() bool { return s.drain.text != "" || s.cancel.text != "" }
+
 // An expression is one of a scenario's, as its file has it.
 type expression struct {
 	text string
