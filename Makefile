@@ -27,7 +27,7 @@ export CGO_ENABLED := 0
 # The build stamps the revision into the binary where git can tell it.
 NOVCS := $(shell git rev-parse --quiet --verify HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: help build demo test check fmt format fix vet lint deadcode race fuzz vuln image-check bench docs clean
+.PHONY: help build demo test check fmt format fix vet lint deadcode race fuzz vuln image-check bench microbench docs clean
 
 help: ## list this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +38,9 @@ build: ## bin/weir
 demo: build ## see it ban: stand-ins for AWS, made traffic, the real service (ARGS="-once -for 60s")
 	bin/weir demo $(ARGS)
 
-test: ## every test; prints what was skipped
+test: ## every test, and the parser's in the SIMD build; prints what was skipped
 	@{ go test -v $(PKGS) 2>&1; echo "status $$?"; } | awk -f .ci/tests.awk
+	$(SIMD) go test ./internal/cloudfront
 
 # One after the other, soonest to know first: each has work for all cores.
 check: format fix vet lint deadcode test race fuzz vuln image-check ## what CI runs: all of format to image-check
@@ -52,8 +53,14 @@ format: ## fail where "make fmt" would change something
 fix: ## fail where "go fix" knows a newer way
 	go fix -diff $(PKGS)
 
-vet: ## go vet
+# What is compiled with vector instructions alone is looked at once more. Naught
+# else is: the experiment has a copy of everything compiled for itself.
+SIMD := GOEXPERIMENT=simd
+
+vet: ## go vet, and of the SIMD build
 	go vet $(PKGS)
+	$(SIMD) go vet ./internal/cloudfront
+	$(SIMD) go vet bench/hotpath/splitter_simd.go
 
 # staticcheck alone: golangci-lint takes three minutes to compile, a sixth of
 # what CI has, and most of what it adds here are matters of taste.
@@ -81,9 +88,18 @@ vuln: ## known vulnerabilities in what is used (VULNDB=dir)
 image-check: ## run the image's build stage without a container
 	WEIR_TEST_IMAGE=1 go test -run '^TestImage' -count 1 -v .
 
-bench: ## what a record costs
-	go test -run '^$$' -bench . $(PKGS)
+# The same for the labelled log, where it is there.
+LABELLED := ../shared/labelled
+
+bench: ## what a record costs, held against the bars (ARGS="-rounds 3 -clients 0"): five minutes
 	go run ./bench/hotpath $(ARGS)
+	$(SIMD) go run ./bench/hotpath $(ARGS) -clients 0
+	@if [ ! -f $(LABELLED)/realtime.tsv.gz ]; then echo "NOT MEASURED: the labelled log: there is no $(LABELLED)"; exit 0; fi; set -x; \
+	go run ./bench/hotpath $(ARGS) -clients 0 -log $(LABELLED)/realtime.tsv.gz -fields @$(LABELLED)/fields.txt; \
+	$(SIMD) go run ./bench/hotpath $(ARGS) -clients 0 -log $(LABELLED)/realtime.tsv.gz -fields @$(LABELLED)/fields.txt
+
+microbench: ## what its parts cost
+	go test -run '^$$' -bench . $(PKGS)
 
 fmt: ## format
 	go run $(GOFUMPT) -l -w .

@@ -112,8 +112,16 @@ func TestValues(t *testing.T) {
 	m := s.NewMatcher()
 	m.Outside = func(int) uint64 { return 42 }
 	hits := []hit{
-		{stem: "/a/b.php"}, {stem: "/a/c.php"}, {stem: "/a/B.php"}, {stem: "/a/"}, {stem: "/a/b.php", query: "x=1"}, {stem: "/a/b.php", query: "x=1?y"},
-		{stem: "/a/b.php", host: "www.example.com"}, {stem: "/%2541", agent: "b"}, {stem: "/c/b.php", query: "x%2541"}, {stem: "/a.js", query: "x=1"},
+		{stem: "/a/b.php"},
+		{stem: "/a/c.php"},
+		{stem: "/a/B.php"},
+		{stem: "/a/"},
+		{stem: "/a/b.php", query: "x=1"},
+		{stem: "/a/b.php", query: "x=1?y"},
+		{stem: "/a/b.php", host: "www.example.com"},
+		{stem: "/%2541", agent: "b"},
+		{stem: "/c/b.php", query: "x%2541"},
+		{stem: "/a.js", query: "x=1"},
 	}
 	seen := make([]map[uint64]string, len(texts))
 	for _, h := range hits {

@@ -93,7 +93,7 @@ func isSeparator(c byte) bool {
 
 // hasScriptURL finds an attribute that holds a script's address.
 func hasScriptURL(tag []byte) bool {
-	for i := 0; i < len(tag); i++ {
+	for i := range tag {
 		if tag[i] != '=' && tag[i] != ';' {
 			continue
 		}

@@ -227,10 +227,10 @@ var (
 	oddInHeader = allBut("/-.,:~@=+&?; !_")
 )
 
-// isOddAgent reports whether a user agent holds anything that the agents of programs
-// do not: of the escapes they have spaces, brackets and bars.
+// isOddAgent reports whether a user agent is long, or holds anything that the agents of
+// programs do not: of the escapes they have spaces, brackets and bars.
 func isOddAgent(raw []byte) bool {
-	if hasAny(raw, &oddInAgent) {
+	if len(raw) > maxWhole || hasAny(raw, &oddInAgent) {
 		return true
 	}
 	for {

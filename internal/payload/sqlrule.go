@@ -268,7 +268,7 @@ func (r *sqlReader) isCutOff() bool {
 	if end := r.tokens[last].from; end == 0 || isBlank(r.text[end-1]) {
 		return false
 	}
-	for i := 0; i < last; i++ {
+	for i := range last {
 		if !quoted(r.tokens[i].kind) {
 			continue
 		}

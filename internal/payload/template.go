@@ -139,8 +139,8 @@ func isLookup(expression []byte) bool {
 
 // meant returns what a nested expression stands for.
 func meant(expression []byte) []byte {
-	if i := bytes.Index(expression, []byte(":-")); i >= 0 {
-		return expression[i+2:]
+	if _, after, ok := bytes.Cut(expression, []byte(":-")); ok {
+		return after
 	}
 	switch i := bytes.IndexByte(expression, ':'); {
 	case hasPrefix(expression, "lower:"), hasPrefix(expression, "upper:"):
