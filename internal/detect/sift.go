@@ -2,7 +2,6 @@ package detect
 
 import (
 	"net/netip"
-	"slices"
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
@@ -14,16 +13,24 @@ import (
 // else.
 type sieve struct {
 	engine *Engine
-	plain  bool // every scenario counts clients, and nothing drains or cancels
+	rules  []rule // by scenario
 	sent   [shieldsKept]uint64
 
 	// Of the record that was sifted last:
 
-	apart   []apartHit // the hits of networks and values, taken out of the others
+	apart   []apartHit // the hits on networks and values, taken out of the others
 	pours   bool       // a hit pours
 	lowers  bool       // a hit may take something out
 	shields uint64     // stands for client, minute and shields, which are not known to be sent; 0 = none
 }
+
+// A rule is what a sieve has to know of a scenario.
+type rule uint8
+
+const (
+	ruleApart  rule = 1 << iota // its buckets are for networks or values
+	ruleDrains                  // some record takes something out of its buckets
+)
 
 // shieldsKept is how many of the latest shields a dealer remembers. A second shield of a
 // minute changes nothing, so one that is forgotten is only work.
@@ -37,52 +44,80 @@ type apartHit struct {
 }
 
 func newSieve(e *Engine) *sieve {
-	return &sieve{engine: e, plain: !e.plan.mixed && !slices.Contains(e.plan.drains, true)}
+	s := &sieve{engine: e, rules: make([]rule, len(e.limits))}
+	for i := range s.rules {
+		if e.limits[i].group.By != scenario.ByClient {
+			s.rules[i] |= ruleApart
+		}
+		if e.plan.drains[i] {
+			s.rules[i] |= ruleDrains
+		}
+	}
+	return s
 }
 
 // sift sifts the hits of a record, whose client has the key with the hash, and returns
 // what is left of those of its client, in their order.
 func (s *sieve) sift(r *cloudfront.Record, k key, hash uint64, hits []scenario.Hit) []scenario.Hit {
 	s.apart, s.pours, s.lowers = s.apart[:0], false, false
-	s.shields = s.shieldsOf(hits, hash, r.Time)
+	s.shields = shieldsOf(hits, hash, r.Time)
 	known := s.shields != 0 && *s.slot(s.shields) == s.shields
 	if known {
 		s.shields = 0
 	}
-	if s.plain && s.shields == 0 && !known {
-		s.pours = len(hits) > 0
-		return hits
-	}
-	kept := hits[:0]
+	marked := s.engine.marks.has(hash)
+	kept := 0
 	for i := range hits {
-		hit := hits[i]
+		hit := &hits[i]
 		if hit.Effect == scenario.Shield && known {
 			continue
 		}
-		apart := apartHit{hit, k, hash}
-		g := &s.engine.limits[hit.Scenario].group
-		if g.By != scenario.ByClient && !s.settle(&apart, r, g) {
+		rule := s.rules[hit.Scenario]
+		if rule&ruleApart != 0 {
+			s.siftApart(r, k, hit, rule)
 			continue
 		}
 		switch hit.Effect {
-		case scenario.Pour:
-			s.pours = true
-			if s.engine.plan.drains[hit.Scenario] {
-				s.engine.marks.add(apart.hash)
-			}
 		case scenario.Drain, scenario.Cancel:
-			if !s.engine.marks.has(apart.hash) {
+			if !marked {
 				continue
 			}
 			s.lowers = true
+		case scenario.Pour:
+			s.pours = true
+			if rule&ruleDrains != 0 {
+				s.engine.marks.add(hash)
+				marked = true
+			}
 		}
-		if g.By == scenario.ByClient {
-			kept = append(kept, hit)
-		} else {
-			s.apart = append(s.apart, apart)
+		if kept != i {
+			hits[kept] = *hit
+		}
+		kept++
+	}
+	return hits[:kept]
+}
+
+// siftApart keeps a hit on the bucket of a network or a value, if it is one that may
+// change something.
+func (s *sieve) siftApart(r *cloudfront.Record, client key, hit *scenario.Hit, rule rule) {
+	a := apartHit{hit: *hit, key: client}
+	if !s.settle(&a, r, &s.engine.limits[hit.Scenario].group) {
+		return
+	}
+	switch hit.Effect {
+	case scenario.Drain, scenario.Cancel:
+		if !s.engine.marks.has(a.hash) {
+			return
+		}
+		s.lowers = true
+	case scenario.Pour:
+		s.pours = true
+		if rule&ruleDrains != 0 {
+			s.engine.marks.add(a.hash)
 		}
 	}
-	return kept
+	s.apart = append(s.apart, a)
 }
 
 // settle finds the key of a hit on the bucket of a network or a value, false if the
@@ -114,11 +149,11 @@ func (s *sieve) settle(a *apartHit, r *cloudfront.Record, g *scenario.Group) boo
 
 // shieldsOf returns what stands for all the shields among the hits of a client in the
 // minute of a time, 0 if there are none.
-func (s *sieve) shieldsOf(hits []scenario.Hit, hash uint64, at int64) uint64 {
+func shieldsOf(hits []scenario.Hit, hash uint64, at int64) uint64 {
 	var all uint64
 	for i := range hits {
 		if hit := &hits[i]; hit.Effect == scenario.Shield {
-			all = fold(all^uint64(hit.Group)<<16^uint64(hit.Scenario)^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
+			all += (uint64(hit.Group)<<16|uint64(hit.Scenario))*0x9e3779b97f4a7c15 ^ 0xd6e8feb86659fd93
 		}
 	}
 	if all == 0 {
