@@ -42,7 +42,7 @@ var visitors = []struct {
 // end: they look guilty by volume or by what they are answered.
 var fixedVisitors = []*kind{
 	{
-		name: "crawler", address: within("66.249.64.0/19"), requests: endless,
+		name: "crawler", address: within("66.249.66.0/24"), requests: endless,
 		agents:  []string{"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"},
 		headers: []string{"host", "user-agent", "accept", "accept-encoding", "from"}, act: crawl,
 	},
