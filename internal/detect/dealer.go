@@ -3,6 +3,7 @@ package detect
 import (
 	"hash/maphash"
 	"math"
+	"math/bits"
 	"slices"
 
 	"weir/internal/cloudfront"
@@ -111,9 +112,7 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 		e.idle = !s.pours && !refused
 		// A shield that comes twice changes nothing.
 		if s.pours || s.lowers || refused {
-			if id := r.Raw(cloudfront.FieldXEdgeRequestID); len(id) > 0 {
-				e.request = max(1, maphash.Bytes(d.engine.seed, id)^hash)
-			}
+			e.request = d.request(r, hash)
 		}
 		d.addApart(r, i)
 		// It is poured when the rest of the chunk is matched; until then what it
@@ -123,6 +122,19 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 			d.spots = d.engine.shards[e.shard].fetch(e, d.hits[e.from:e.to], d.spots)
 		}
 	}
+}
+
+// request is what a record that comes twice is known by: its request id and what was
+// asked for, since logs that were made, and cut, have one id for many. 0 when there is no
+// id.
+func (d *dealer) request(r *cloudfront.Record, client uint64) uint64 {
+	id := r.Raw(cloudfront.FieldXEdgeRequestID)
+	if len(id) == 0 {
+		return 0
+	}
+	seed := d.engine.seed
+	stem := maphash.Bytes(seed, r.Raw(cloudfront.FieldCSURIStem))
+	return max(1, maphash.Bytes(seed, id)^bits.RotateLeft64(stem, 32)^client)
 }
 
 // addApart makes the events of a record's hits on networks and values. Those of one

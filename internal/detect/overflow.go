@@ -12,14 +12,17 @@ import (
 // just done so, is shielded, or its scenario thinks better of it. A bucket with
 // members stays full.
 func (s *shard) overflow(e *event, r *cloudfront.Record, b *bucket, l *limits) {
+	s.fate = Acquitted
 	switch {
 	case b.shielded(e.at):
+		s.fate = Protected
 	case l.group.Members:
 		if l.queue == 0 || l.kind == scenario.Conditional || s.judged(b, l) {
 			s.raiseMembers(e, r, b, l)
 			return
 		}
 	case b.hushed(l, e.at):
+		s.fate = Silenced
 	case l.queue == 0 || l.kind == scenario.Conditional || s.judged(b, l):
 		b.alerted = e.at
 		about := clientOf(r)
@@ -39,6 +42,7 @@ func (s *shard) judged(b *bucket, l *limits) bool {
 }
 
 func (s *shard) raise(e *event, r *cloudfront.Record, b *bucket, client netip.Prefix, addr netip.Addr, samples []Sample) {
+	s.fate = Alerted
 	i := b.ident.scenario()
 	s.tally.alerts[i]++
 	s.alert(Alert{
@@ -57,6 +61,7 @@ func (s *shard) raise(e *event, r *cloudfront.Record, b *bucket, client netip.Pr
 // take. When the bucket has not been alerted about for the time of a blackhole, those
 // whose events filled it get one, too, as far as there are samples of them.
 func (s *shard) raiseMembers(e *event, r *cloudfront.Record, b *bucket, l *limits) {
+	s.fate = Silenced
 	client, earlier := clientOf(r), !b.hushed(l, e.at)
 	own := !s.toldMember(e, b, l, client)
 	if !own && !earlier {

@@ -19,6 +19,8 @@ type shard struct {
 	limits  []limits
 	alert   func(Alert)
 	banned  func(netip.Prefix, int64) bool
+	observe func(Observation)
+	fate    Fate // of the latest hit whose bucket ran over, for observe
 	metrics *metrics
 
 	buckets  *table
@@ -38,6 +40,7 @@ func newShard(p *plan, l []limits, cfg Config, m *metrics) (*shard, error) {
 		limits:  l,
 		alert:   cfg.Alert,
 		banned:  cfg.Banned,
+		observe: cfg.Observe,
 		metrics: m,
 		tally:   newTally(len(p.scenarios)),
 	}
@@ -99,15 +102,21 @@ func (s *shard) pourEvent(e *event, hits []scenario.Hit, spots []spot, r *cloudf
 	if !e.apart {
 		if e.request != 0 {
 			if known, _ := s.requests.add(e.request, e.request, ^uint64(0)); known {
+				s.dismissed(e, r, Duplicate)
 				return outcomeDuplicate
 			}
 		}
 		if s.banned != nil && s.banned(clientOf(r), e.at) {
+			s.dismissed(e, r, Banned)
 			return outcomeBlocked
 		}
 	}
 	best := outcomeUnmatched
 	for i := range hits {
+		if s.observe != nil {
+			best = min(best, s.watched(e, &hits[i], spots[i], r))
+			continue
+		}
 		switch hit := &hits[i]; hit.Effect {
 		case scenario.Pour:
 			best = min(best, s.pour(e, hit, spots[i], r))

@@ -89,7 +89,7 @@ func (w *twin) record(r *cloudfront.Record) string {
 		}
 		hits, keys = append(hits, hit), append(keys, k)
 	}
-	id := string(r.Raw(cloudfront.FieldXEdgeRequestID)) + r.Client().String()
+	id := string(r.Raw(cloudfront.FieldXEdgeRequestID)) + string(r.Raw(cloudfront.FieldCSURIStem)) + r.Client().String()
 	if pours || refused || lowers { // what does nothing is not remembered
 		if w.requests[id] {
 			if !pours && !refused {
