@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
 // Kind is a kind of CloudFront log.
@@ -45,8 +47,8 @@ type Sniffer struct {
 	RealTime *Format
 	// Kind is what the lines are; KindUnknown has it found out from the lines themselves.
 	Kind Kind
-	// ClientBits is for the formats of standard logs what Format.WithClientBits takes;
-	// 0 = DefaultClientBits. RealTime has its own.
+	// ClientBits is for the formats of headers and standard logs what
+	// Format.WithClientBits takes; 0 = DefaultClientBits. RealTime has its own.
 	ClientBits int
 
 	format *Format // of the lines that follow; nil until one was recognised
@@ -59,15 +61,15 @@ var ErrNoFields = errors.New("this is a real-time log, and its field list is not
 // Reset forgets what the last input was: another one begins.
 func (s *Sniffer) Reset() { s.format = nil }
 
-// Format returns the format to parse the next line with; nil when it is a header of a
-// standard log and so to be passed over. A header holds until the next one, also where
-// several files were joined.
+// Format returns the format to parse the next line with; nil when it is a header and so to
+// be passed over. A header holds until the next one, also where several files were joined.
+// One that lists "timestamp" is of a real-time log.
 //
 // A line of which nothing can be told gets some format, which will reject it. The error is
 // ErrNoFields, or tells what is wrong with a header: the lines that follow cannot be read.
 func (s *Sniffer) Format(line []byte) (*Format, error) {
-	if len(line) > 0 && line[0] == '#' && s.Kind != KindRealTime {
-		return nil, s.header(line)
+	if columns, header := Header(line); header && (s.Kind != KindRealTime || slices.Contains(columns, realTimeOnly)) {
+		return nil, s.header(columns)
 	}
 	if s.format != nil {
 		return s.format, nil
@@ -100,17 +102,43 @@ func (s *Sniffer) rejecting() (_ *Format, err error) {
 	return s.other, err
 }
 
-func (s *Sniffer) header(line []byte) error {
-	columns, _ := Header(line)
+// realTimeOnly is a column of real-time logs that no standard log has.
+const realTimeOnly = "timestamp"
+
+// header takes the columns of a header. CloudFront puts none before a real-time log, but
+// people do who keep lines of one as an example.
+func (s *Sniffer) header(columns []string) error {
 	if columns == nil {
 		return nil
 	}
-	format, err := s.standard(columns)
+	read, kind := s.standard, "standard"
+	if s.Kind != KindStandard && slices.Contains(columns, realTimeOnly) {
+		read, kind = s.realTime, "real-time"
+	}
+	format, err := read(columns)
 	if err != nil {
-		return fmt.Errorf("header of a standard log: %w", err)
+		return fmt.Errorf("header of a %s log: %w", kind, err)
 	}
 	s.format = format
 	return nil
+}
+
+// realTime returns the format of real-time lines with these columns, in AWS's order.
+func (s *Sniffer) realTime(columns []string) (*Format, error) {
+	fields, err := ParseFields(strings.Join(columns, " "))
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range fields {
+		if f.String() != columns[i] {
+			return nil, fmt.Errorf("column %q comes where CloudFront logs %q: real-time logs have one order", columns[i], f)
+		}
+	}
+	format, err := NewFormat(fields)
+	if err != nil || s.ClientBits == 0 {
+		return format, err
+	}
+	return format.WithClientBits(s.ClientBits), nil
 }
 
 // standard is NewStandardFormat with the clients of ClientBits.

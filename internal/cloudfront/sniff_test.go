@@ -208,3 +208,40 @@ func TestSnifferClientBits(t *testing.T) {
 		}
 	}
 }
+
+// TestSnifferRealTimeHeader: a header with the column timestamp is a real-time log's.
+func TestSnifferRealTimeHeader(t *testing.T) {
+	const required = "timestamp c-ip sc-status cs-method cs-host cs-uri-stem x-edge-request-id cs-protocol-version cs-user-agent"
+	line := []byte("1791187500.123\t2001:db8:1:2:3::1\t200\tGET\twww.example.com\t/\tid\tHTTP/2.0\tcurl/8.5.0")
+	for _, kind := range []Kind{KindUnknown, KindRealTime} {
+		s := Sniffer{Kind: kind, ClientBits: 128}
+		if format, err := s.Format([]byte("#Fields: " + required)); format != nil || err != nil {
+			t.Fatalf("header: %v, %v", format, err)
+		}
+		format, err := s.Format(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r Record
+		if err := format.Parse(&r, line); err != nil {
+			t.Fatal(err)
+		}
+		if r.Client().Bits() != 128 || string(r.Raw(FieldCSUserAgent)) != "curl/8.5.0" {
+			t.Errorf("record of %v by %q", r.Client(), r.Raw(FieldCSUserAgent))
+		}
+	}
+	for header, want := range map[string]string{
+		"#Fields: c-ip timestamp sc-status cs-method cs-host cs-uri-stem x-edge-request-id cs-protocol-version cs-user-agent": "one order",
+		"#Fields: timestamp c-ip":         "missing",
+		"#Fields: " + required + " c-ipp": "c-ip",
+	} {
+		s := Sniffer{}
+		if _, err := s.Format([]byte(header)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want one with %q", header, err, want)
+		}
+	}
+	s := Sniffer{Kind: KindStandard}
+	if _, err := s.Format([]byte("#Fields: " + required)); err == nil {
+		t.Error("a standard log was announced, and a real-time header let pass")
+	}
+}

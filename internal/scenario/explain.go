@@ -1,0 +1,66 @@
+package scenario
+
+import (
+	"strings"
+
+	"weir/internal/cloudfront"
+)
+
+// Facts returns which of Facts hold of the record that was matched last, in their
+// order. They are worked out even if no scenario asks for one.
+func (m *Matcher) Facts(r *cloudfront.Record) []Fact {
+	if !m.set.needsFacts {
+		m.find(r)
+	}
+	var list []Fact
+	for i, f := range factsOfRequest {
+		if m.facts[0]>>i&1 != 0 {
+			list = append(list, f)
+		}
+	}
+	for i, f := range factsOfAnswer {
+		if m.facts[1]>>i&1 != 0 {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// A Reason says how near a record is to what a scenario looks for.
+type Reason struct {
+	Scenario   uint16 // index in the Set
+	Effect     Effect
+	Holds      bool
+	Met, Unmet []string // conditions, as the file has them or negated
+}
+
+// Why says of the record that was matched last how near it is to each filter of scenario
+// i. It is slow, and for people.
+func (m *Matcher) Why(i int) []Reason {
+	var list []Reason
+	for f, u := range m.set.uses {
+		if int(u.hit.Scenario) != i {
+			continue
+		}
+		c := m.filters.Why(f)
+		list = append(list, Reason{u.hit.Scenario, u.hit.Effect, len(c.Unmet) == 0, c.Met, c.Unmet})
+	}
+	return list
+}
+
+// Near reports whether only one or two conditions are not met, and at least one is
+// that does not hold of every record, nor merely says what the record is not.
+func (r *Reason) Near() bool {
+	if r.Holds || len(r.Unmet) > 2 {
+		return false
+	}
+	for _, c := range r.Met {
+		switch {
+		case strings.HasPrefix(c, "!"), strings.HasPrefix(c, "not ("), strings.Contains(c, "evt.Meta.service"), strings.Contains(c, "evt.Meta.log_type"):
+		case c == "weir.served", c == "weir.read":
+		default:
+			return true
+		}
+	}
+	return false
+}
