@@ -45,6 +45,8 @@ var commands = []command{
 	{"run", "", "run the service", runService},
 	{"demo", "", "see it work: stand-ins, made traffic and the service in one process", runDemo},
 	{"replay", "FILE|- ...", "run log files through detection, without AWS", runReplay},
+	{"scenarios", "[NAME ...]", "list the scenarios that are loaded; `weir scenarios test [DIR ...]` tests them", runScenarios},
+	{"explain", "LINE|-", "tell what detection makes of a record, or of a file of them, and why", runExplain},
 	{"bootstrap", "", "make the lease table, the IP sets, the rule group and the web ACL rule", runBootstrap},
 	{"config", "", "print every setting and where it came from", runConfig},
 	{"local", "", "run stand-ins for Kinesis, DynamoDB and WAF on a port", runLocal},
