@@ -53,7 +53,7 @@ format: ## fail where "make fmt" would change something
 fix: ## fail where "go fix" knows a newer way
 	go fix -diff $(PKGS)
 
-# What is compiled with vector instructions alone is looked at once more. Naught
+# What is compiled with vector instructions alone is looked at once more. Nothing
 # else is: the experiment has a copy of everything compiled for itself.
 SIMD := GOEXPERIMENT=simd
 

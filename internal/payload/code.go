@@ -27,7 +27,7 @@ func isPHP(value []byte) bool {
 		default:
 			continue
 		}
-		if bytes.IndexAny(rest, "($`;'\"") >= 0 && !isProse(value) {
+		if bytes.ContainsAny(rest, "($`;'\"") && !isProse(value) {
 			return true
 		}
 	}
@@ -90,7 +90,7 @@ func callsPHP(value []byte) bool {
 		switch before[len(before)-1] {
 		case '{', ';', '.':
 			// ';system(...)  {${phpinfo()}}  '.system(...).'
-			marked := bytes.IndexAny(before, "'\"$<") >= 0 || len(before) == 1
+			marked := bytes.ContainsAny(before, "'\"$<") || len(before) == 1
 			if marked && (!empty || string(name) == "phpinfo") {
 				return true
 			}

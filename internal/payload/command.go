@@ -80,7 +80,7 @@ func (c *command) is(value []byte, i int, opener byte) bool {
 	if end := len(name) - 4; end > 0 && string(name[end:]) == ".exe" {
 		name = name[:end]
 	}
-	globbed := c.path && bytes.IndexAny(name, "?*") >= 0
+	globbed := c.path && bytes.ContainsAny(name, "?*")
 	if !globbed && !shellCommands[string(name)] {
 		return false
 	}

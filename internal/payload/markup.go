@@ -70,7 +70,7 @@ func isScript(rest, text []byte, from, end int, closing bool) bool {
 	if i := bytes.IndexByte(code, '<'); i >= 0 {
 		code = code[:i]
 	}
-	return bytes.IndexAny(code, "(=`/[") >= 0 && at(code, 0) != ' '
+	return bytes.ContainsAny(code, "(=`/[") && at(code, 0) != ' '
 }
 
 // hasHandler finds an event handler: a separator, "on" and three or more letters, and '='.
@@ -221,8 +221,8 @@ func isBreak(text []byte, from int) bool {
 			return true
 		}
 		quote := bytes.IndexAny(before, "'\"`")
-		ended := bytes.Contains(text[from:], []byte("//")) && bytes.IndexAny(text[from:], ";)") >= 0
-		return quote >= 0 && !isSentence(text[from:]) && quote+1 < len(before) && bytes.IndexAny(before[quote+1:quote+2], ";)}]-+*/,:&|^ ") >= 0 || ended && bytes.Index(text[from:], []byte(")//")) >= 0
+		ended := bytes.Contains(text[from:], []byte("//")) && bytes.ContainsAny(text[from:], ";)")
+		return quote >= 0 && !isSentence(text[from:]) && quote+1 < len(before) && bytes.ContainsAny(before[quote+1:quote+2], ";)}]-+*/,:&|^ ") || ended && bytes.Contains(text[from:], []byte(")//"))
 	case '-', '+', '*', '/', '|', '&', '^', '%', ',', ':', '?', '=', '<', '>':
 		before = bytes.TrimRight(before, "-+*/|&^%,:?=<> (")
 		return len(before) > 0 && (before[len(before)-1] == '\'' || before[len(before)-1] == '"' || before[len(before)-1] == '`') && !isAttribute(before)

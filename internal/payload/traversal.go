@@ -140,7 +140,7 @@ func reaches(text []byte, from, to int, kind nameKind, where place) bool {
 		return false
 	}
 	name := text[start:from]
-	out := bytes.Index(name, []byte("../")) >= 0 || hasPrefix(name, "file:/")
+	out := bytes.Contains(name, []byte("../")) || hasPrefix(name, "file:/")
 	if !out {
 		if colon := bytes.IndexByte(name, ':'); colon > 1 && !hasPrefix(name, "jar:") && !hasPrefix(name, "netdoc:") {
 			return false // an address
@@ -225,7 +225,7 @@ func cutsShort(text []byte, where place) bool {
 			start--
 		}
 		name := text[start:i]
-		named := len(name) >= 4 && match.IsWord(name[len(name)-1]) && bytes.IndexAny(name, "./") >= 0
+		named := len(name) >= 4 && match.IsWord(name[len(name)-1]) && bytes.ContainsAny(name, "./")
 		if named && (from == len(text) || text[from] == '.' || text[from] == nextParam || text[from] == 0) {
 			return true
 		}
