@@ -152,3 +152,73 @@ func TestManyProcessesShareNetworks(t *testing.T) {
 		t.Errorf("%d alerts of the network and %d of the value, want %d of each", networks.Load(), values.Load(), all/30)
 	}
 }
+
+// TestConditionsAreAskedSeldomOfLongQueues: after each of the first events, and then so
+// that no event costs more than a few that were in the bucket.
+func TestConditionsAreAskedSeldomOfLongQueues(t *testing.T) {
+	seen, asked := 0, 0
+	rules := fake{{Name: "s", Kind: scenario.Conditional, Capacity: -1, Leak: time.Hour, Queue: true}}
+	judge := func(_ int, queue []Sample) bool {
+		if asked++; len(queue) <= judgedEach && len(queue) != asked {
+			t.Errorf("%d events when it is asked for the time %d", len(queue), asked)
+		}
+		seen += len(queue)
+		return false
+	}
+	e, _ := rules.startWith(t, hits{"pour": one(nil)}, judge, Config{Shards: 1})
+	const events = 2000
+	var visits []visit
+	for i := range events {
+		visits = append(visits, visit{id: fmt.Sprint("pour#", i)})
+	}
+	e.Process(parse(t, visits...))
+	if seen > events*judgedEach || asked < events/judgedEach {
+		t.Errorf("asked %d times about %d events in all when %d were poured", asked, seen, events)
+	}
+}
+
+// TestIdleDrainsDoNotReturn: a drain that was delivered when there was nothing to take
+// out takes nothing out when it is delivered again.
+func TestIdleDrainsDoNotReturn(t *testing.T) {
+	h := hits{"pour": one(nil), "drain": one(func(h *scenario.Hit) { h.Effect = scenario.Drain })}
+	s := fake{{Name: "s", Capacity: 2, Leak: time.Hour, Blackhole: time.Hour}}
+	var visits []visit
+	for i, id := range []string{"drain#1", "drain#2", "pour#3", "pour#4", "drain#5", "pour#6", "pour#7"} {
+		visits = append(visits, visit{at: time.Duration(i) * time.Second, id: id})
+	}
+	for again := range len(visits) {
+		alerts := 0
+		e, reg := s.startWith(t, h, nil, Config{Shards: 2, Alert: func(Alert) { alerts++ }})
+		records := parse(t, visits...)
+		for i := range records {
+			e.Process(records[max(0, i-again) : i+1])
+		}
+		if alerts != 1 {
+			t.Errorf("%d alerts when each record is delivered %d times, want 1", alerts, again+1)
+		}
+		if n := counted(t, reg, "detect_records_total")["poured"]; n != 4 {
+			t.Errorf("%d records poured, want 4", n)
+		}
+	}
+}
+
+// TestMarksOutliveFloods: a key keeps its mark until more than markedKeys others got one.
+func TestMarksOutliveFloods(t *testing.T) {
+	m, h := new(marks), newHasher()
+	hash := func(i int) uint64 { return h.hash(key{addr: uint64(i), bits: 32, family: familyIPv4}) }
+	for i := range 4 * markedKeys {
+		m.add(hash(i))
+		if old := i - markedKeys/2; old >= 0 && !m.has(hash(old)) {
+			t.Fatalf("the mark of key %d is gone after that of key %d", old, i)
+		}
+	}
+	unmarked := 0
+	for i := range markedKeys {
+		if !m.has(hash(-1 - i)) {
+			unmarked++
+		}
+	}
+	if unmarked < markedKeys/2 {
+		t.Errorf("%d of %d keys that have no mark are known to have none", unmarked, markedKeys)
+	}
+}

@@ -151,15 +151,22 @@ func (g *ring) read(b []byte) Sample {
 		bits:   b[6],
 	}
 	b = b[sampleHead:]
-	for _, field := range [sampleColumns]*string{
+	var ends [sampleColumns]int
+	g.scratch = g.scratch[:0]
+	for i := range ends {
+		var column []byte
+		column, b, _ = bytes.Cut(b, []byte{'\t'})
+		g.scratch = cloudfront.Unescape(g.scratch, column)
+		ends[i] = len(g.scratch)
+	}
+	all, from := string(g.scratch), 0
+	for i, field := range [sampleColumns]*string{
 		sampleVersion: &s.Version, sampleMethod: &s.Method, sampleHost: &s.Host, samplePath: &s.Path, sampleQuery: &s.Query,
 		sampleUserAgent: &s.UserAgent,
 		sampleReferer:   &s.Referer, sampleCountry: &s.Country, sampleASN: &s.ASN, sampleRequestID: &s.RequestID,
 	} {
-		var column []byte
-		column, b, _ = bytes.Cut(b, []byte{'\t'})
-		g.scratch = cloudfront.Unescape(g.scratch[:0], column)
-		*field = string(g.scratch)
+		*field = all[from:ends[i]]
+		from = ends[i]
 	}
 	return s
 }
