@@ -24,6 +24,7 @@ const (
 // A matcher tells which scenarios a record hits: scenario.Matcher does.
 type matcher interface {
 	Match(r *cloudfront.Record, hits []scenario.Hit) []scenario.Hit
+	Interpreted() (runs, failed uint64) // since the last call
 }
 
 // An event is what a record does under one key. Each record that may change a bucket or
@@ -81,6 +82,9 @@ func (d *dealer) deal(records []cloudfront.Record) {
 	for i := range d.records {
 		move(d.engine.metrics.records[i], &d.records[i])
 	}
+	runs, failed := d.matcher.Interpreted()
+	move(d.engine.metrics.interpreted, &runs)
+	move(d.engine.metrics.failed, &failed)
 }
 
 // match makes the events of a chunk.

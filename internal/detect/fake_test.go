@@ -17,6 +17,8 @@ type fake []scenario.Scenario
 // hit the same need not be duplicates.
 type hits map[string][]scenario.Hit
 
+func (h hits) Interpreted() (runs, failed uint64) { return 0, 0 }
+
 func (h hits) Match(r *cloudfront.Record, to []scenario.Hit) []scenario.Hit {
 	id := string(r.Raw(cloudfront.FieldXEdgeRequestID))
 	for i := len(id) - 1; i >= 0; i-- {

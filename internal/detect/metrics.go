@@ -29,6 +29,9 @@ type metrics struct {
 	buckets   prometheus.Gauge
 	evicted   prometheus.Counter // buckets
 	forgotten prometheus.Counter // distinct values
+
+	interpreted prometheus.Counter // runs of filters
+	failed      prometheus.Counter // runs of filters
 }
 
 func newMetrics(reg prometheus.Registerer, scenarios []*scenario.Scenario) *metrics {
@@ -49,6 +52,14 @@ func newMetrics(reg prometheus.Registerer, scenarios []*scenario.Scenario) *metr
 		Help: "State that gave way for want of memory while it was still needed: a bucket, or a distinct value that a bucket had counted.",
 	}, []string{"kind"})
 	m := &metrics{
+		interpreted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "detect_interpreted_total",
+			Help: "Runs of filters, or parts of filters, that could not be compiled and are interpreted: \"weir scenarios\" says which.",
+		}),
+		failed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "detect_filter_errors_total",
+			Help: "Runs of interpreted filters that failed, and so did not hold: they ask for what a record has not.",
+		}),
 		buckets: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "detect_buckets",
 			Help: "Buckets that have not expired.",
@@ -63,7 +74,7 @@ func newMetrics(reg prometheus.Registerer, scenarios []*scenario.Scenario) *metr
 		m.pours = append(m.pours, pours.WithLabelValues(s.Name))
 		m.alerts = append(m.alerts, alerts.WithLabelValues(s.Name))
 	}
-	reg.MustRegister(records, pours, alerts, evictions, m.buckets)
+	reg.MustRegister(records, pours, alerts, evictions, m.buckets, m.interpreted, m.failed)
 	return m
 }
 

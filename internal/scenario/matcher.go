@@ -73,6 +73,11 @@ func (s *Set) NewMatcher() *Matcher {
 	}
 }
 
+// Interpreted returns how often a filter, or a part of one, was run by expr's own
+// machine since the last call, and how many of these runs failed. A filter that fails
+// does not hold.
+func (m *Matcher) Interpreted() (runs, failed uint64) { return m.filters.Counts() }
+
 // Match appends a Hit for each scenario that the record matches. It allocates only
 // to make hits, or its own scratch, larger.
 func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
