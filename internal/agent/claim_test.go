@@ -80,6 +80,7 @@ func TestParse(t *testing.T) {
 		{"node", Library, 0, 0, ""},
 		{"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/120.0.0.0 Safari/537.36", Headless, 0, 0, ""},
 		{"ShopApp/5.8 (Android 14; Pixel 8; Build/AP2A) okhttp/4.12.0", App, 0, 0, ""},
+		{"ExampleApp/5.1.0 (iPhone; iOS 18.5; Scale/3.00)", App, 0, 0, ""},
 		{"ShopApp/512 CFNetwork/1568.100.1 Darwin/24.0.0", App, 0, 0, ""},
 		{"Dart/3.5 (dart:io)", App, 0, 0, ""},
 

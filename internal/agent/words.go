@@ -53,7 +53,7 @@ func kindNeedles() []needle {
 		list(Headless, match.Anywhere, "headlesschrome", "phantomjs", "slimerjs", "puppeteer", "playwright", "selenium", "webdriver", "cypress", "htmlunit", "zombie.js", "casperjs"),
 
 		list(App, match.WordStart, "cfnetwork/", "dalvik/", "dart/", "alamofire", "expo/", "reactnative", "flutter", "unityplayer", "unity/", "exoplayer", "applecoremedia", "stagefright", "libmpv", "vlc/", "lavf/", "itunes", "podcast"),
-		list(App, match.Anywhere, " okhttp/", ") okhttp"), // behind the app's own name
+		list(App, match.Anywhere, " okhttp/", ") okhttp", "; ios ", "; ipados ", "(ios ", "; scale/"), // behind the app's own name
 
 		list(WebView, match.Anywhere, "; wv)", "fban/", "fbav/", "fb_iab", "[fb", "instagram ", "micromessenger", "kakaotalk", "naver(inapp", "musical_ly", "bytedancewebview", "bytelocale", "trill_", "snapchat",
 			"[pinterest/", "linkedinapp", "twitter for", "gsa/", "electron/", "duckduckgo/", "ddg/", "barcelona ", "messengerlite", "cordova", "capacitor", "webview", "whatsapp/", "bingsapp", "bingweb", "yjapp", "ms-office", "msoffice",
