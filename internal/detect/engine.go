@@ -63,7 +63,7 @@ type Config struct {
 	// call it at once. Nil means that nobody is banned.
 	Banned func(client netip.Prefix, at int64) bool
 
-	// Observe is told of each hit what it did, once it has done it, as Alert is called:
+	// Observe is told of each hit that may change something what it did, as Alert is called:
 	// an alert that the hit raised comes before. Nil means that nobody looks on.
 	Observe func(Observation)
 
