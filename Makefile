@@ -91,10 +91,10 @@ image-check: ## run the image's build stage without a container
 # The same for the labelled log, where it is there.
 LABELLED := ../shared/labelled
 
-bench: ## what a record costs, held against the bars (ARGS="-rounds 3 -clients 0"): five minutes
+bench: ## what a record costs, held against the bars (ARGS="-rounds 3 -clients 0"): ten minutes
 	go run ./bench/hotpath $(ARGS)
 	$(SIMD) go run ./bench/hotpath $(ARGS) -clients 0
-	@if [ ! -f $(LABELLED)/realtime.tsv.gz ]; then echo "NOT MEASURED: the labelled log: there is no $(LABELLED)"; exit 0; fi; set -x; \
+	@if [ ! -f $(LABELLED)/realtime.tsv.gz ]; then echo "NOT MEASURED: the labelled log: there is no $(LABELLED)"; exit 0; fi; set -ex; \
 	go run ./bench/hotpath $(ARGS) -clients 0 -log $(LABELLED)/realtime.tsv.gz -fields @$(LABELLED)/fields.txt; \
 	$(SIMD) go run ./bench/hotpath $(ARGS) -clients 0 -log $(LABELLED)/realtime.tsv.gz -fields @$(LABELLED)/fields.txt
 

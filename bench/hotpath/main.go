@@ -49,7 +49,7 @@ type catalogue struct {
 func catalogues(hub string) []catalogue {
 	sets := []catalogue{{"built-in", builtIn}}
 	if hub == "" {
-		fmt.Fprintf(os.Stderr, "NOT MEASURED: the hub's scenarios: there is no %s; name their directory with -hub\n", hubDir)
+		fmt.Fprintf(os.Stderr, "NOT MEASURED: the hub's scenarios: -hub names their directory, and without it %s is taken where it is\n", hubDir)
 		return sets
 	}
 	return append(sets, catalogue{"hub", func() (*scenario.Set, error) {
