@@ -184,7 +184,7 @@ func TestIdleDrainsDoNotReturn(t *testing.T) {
 	s := fake{{Name: "s", Capacity: 2, Leak: time.Hour, Blackhole: time.Hour}}
 	var visits []visit
 	for i, id := range []string{"drain#1", "drain#2", "pour#3", "pour#4", "drain#5", "pour#6", "pour#7"} {
-		visits = append(visits, visit{at: time.Duration(i) * time.Second, id: id})
+		visits = append(visits, visit{at: time.Duration(i) * time.Second, id: id, status: 200})
 	}
 	for again := range len(visits) {
 		alerts := 0
