@@ -189,7 +189,7 @@ func (m *Matcher) readPath(raw []byte) *pathVerdict {
 	hash := maphash.Bytes(m.set.seed, raw)
 	v := &m.paths[hash%pathVerdicts]
 	if v.hash != hash {
-		m.decoded = cloudfront.Decode(m.decoded[:0], raw[:min(len(raw), maxDecoded)], false)
+		m.decoded, _ = appendEnds(m.decoded[:0], raw)
 		f := m.set.paths.Find(m.decoded)
 		if isStatic(m.decoded) {
 			f |= pathStatic
@@ -202,9 +202,39 @@ func (m *Matcher) readPath(raw []byte) *pathVerdict {
 	return v
 }
 
-// maxDecoded is how many bytes of a path are read for what it names. What comes
-// behind them is read for attacks alone.
-const maxDecoded = 2048
+// What a path names stands in its first segments and in its last. Of a path of more
+// than both together, in bytes as logged, what lies between is read for attacks alone.
+const (
+	pathHead = 384
+	pathTail = 128
+)
+
+// appendEnds appends a path, decoded, or the ends of a long one with a '-' between
+// them, and returns where that is: -1 if nothing was left out.
+func appendEnds(dst, raw []byte) (ends []byte, cut int) {
+	if len(raw) <= pathHead+pathTail {
+		return cloudfront.Decode(dst, raw, false), -1
+	}
+	dst = cloudfront.Decode(dst, raw[:pathHead], false)
+	cut = len(dst)
+	return cloudfront.Decode(append(dst, '-'), raw[len(raw)-pathTail:], false), cut
+}
+
+// hidesNames reports whether what was left out of a path between its ends tells it from
+// others: it does unless it is the middle of one number, hash or token.
+func hidesNames(raw, ends []byte, cut int) bool {
+	if cut < 0 {
+		return false
+	}
+	if bytes.IndexByte(raw[pathHead:len(raw)-pathTail], '/') >= 0 {
+		return true
+	}
+	from, to := bytes.LastIndexByte(ends[:cut], '/')+1, len(ends)
+	if i := bytes.IndexByte(ends[cut:], '/'); i >= 0 {
+		to = cut + i
+	}
+	return !isNumbering(ends[from:to])
+}
 
 // readQuery returns what a query says.
 func (m *Matcher) readQuery(raw []byte) uint64 {
@@ -242,16 +272,19 @@ func (m *Matcher) shapes(v *pathVerdict, raw []byte) {
 	if v.shape != 0 {
 		return
 	}
-	m.decoded = cloudfront.Decode(m.decoded[:0], raw[:min(len(raw), maxDecoded)], false)
-	var parent int
+	var cut, parent int
+	m.decoded, cut = appendEnds(m.decoded[:0], raw)
 	if v.facts&pathStatic != 0 {
 		m.shape = appendPart(m.shape[:0], m.decoded)
 		parent = len(m.shape)
 	} else {
 		m.shape, parent = appendShape(m.shape[:0], m.decoded)
 	}
-	v.shape = short(maphash.Bytes(m.set.seed, m.shape))
-	v.parent = short(maphash.Bytes(m.set.seed, m.shape[:parent]))
+	shape, above := maphash.Bytes(m.set.seed, m.shape), maphash.Bytes(m.set.seed, m.shape[:parent])
+	if hidesNames(raw, m.decoded, cut) {
+		shape, above = mix(shape, v.hash), mix(above, v.hash)
+	}
+	v.shape, v.parent = short(shape), short(above)
 	v.top = short(maphash.Bytes(m.set.seed, top(m.shape)))
 }
 
