@@ -41,11 +41,16 @@ type Matcher struct {
 
 	machine vm.VM
 	record  *cloudfront.Record
-	text    []byte
 	facts   *Facts
 	env     *env // of the record; nil until it is needed
 	runs    uint64
 	faults  uint64
+
+	// What Value worked out of the record's path and query.
+	valued uint32 // the fields whose fingerprints are known, and isLaid
+	values [lastOfTarget + 1]uint64
+	text   []byte
+	layout layout
 }
 
 // NewMatcher returns a Matcher for one goroutine.
@@ -79,7 +84,7 @@ func (m *Matcher) stride() int { return 1 + m.set.words + 2*m.sets }
 // is wanted. Nothing is allocated for columns that were seen before, unless a filter
 // has to be interpreted.
 func (m *Matcher) Match(r *cloudfront.Record, facts *Facts, dst []uint16) []uint16 {
-	m.record, m.facts, m.env = r, facts, nil
+	m.record, m.facts, m.env, m.valued = r, facts, nil, 0
 	m.combine(r, facts)
 	hold, ask := m.look()
 	for i := range hold {

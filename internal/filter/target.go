@@ -2,6 +2,7 @@ package filter
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"unicode"
@@ -79,7 +80,7 @@ func lay(text []byte) layout {
 	l := layout{path: spanOf(0, n), request: spanOf(0, n), args: spanOf(n, n)} // the others are empty
 	lines := bytes.IndexByte(text, '\n') >= 0
 	if at := bytes.IndexByte(text, '?'); at >= 0 && !lines {
-		at += bytes.LastIndexByte(text[at:], '?')
+		at += lastIndexByte(text[at:], '?')
 		l.request, l.args = spanOf(0, at), spanOf(at+1, n)
 	}
 	request := text[:l.request.to]
@@ -87,18 +88,31 @@ func lay(text []byte) layout {
 		l.file(splitFile.FindSubmatchIndex(request))
 		return l
 	}
-	slash := bytes.LastIndexByte(request, '/') + 1
+	slash := lastIndexByte(request, '/') + 1
 	if slash == 0 {
 		return l
 	}
 	end := len(request)
 	l.hasDir, l.dir, l.name = true, spanOf(0, slash), spanOf(slash, end)
-	dot := bytes.LastIndexByte(request[slash:], '.')
+	dot := lastIndexByte(request[slash:], '.')
 	if dot <= 0 {
 		dot = end - slash
 	}
 	l.frag, l.ext = spanOf(slash, slash+dot), spanOf(slash+dot, end)
 	return l
+}
+
+// lastIndexByte is bytes.LastIndexByte, for long texts.
+func lastIndexByte(text []byte, c byte) int {
+	const everyByte = 0x0101010101010101
+	for len(text) >= 8 {
+		w := binary.LittleEndian.Uint64(text[len(text)-8:]) ^ everyByte*uint64(c)
+		if (w-everyByte)&^w&(0x80*everyByte) != 0 { // a byte of it is 0
+			break
+		}
+		text = text[:len(text)-8]
+	}
+	return bytes.LastIndexByte(text, c)
 }
 
 // file takes over what the expression of http-logs found.

@@ -162,13 +162,22 @@ func (m *Matcher) part(p part) uint64 {
 }
 
 // fieldValue returns the fingerprint of a field. A column that is the field but for the
-// log's escapes stands for it, since CloudFront escapes a text in one way.
+// log's escapes stands for it, since CloudFront escapes a text in one way. Values ask for
+// the same few fields again and again, of which a client can make each dear.
 func (m *Matcher) fieldValue(f fieldID) uint64 {
-	r := m.record
 	if f > lastOfTarget {
-		return m.hash(column(r, f))
+		return m.hash(column(m.record, f))
 	}
-	stem, query := r.Path(), r.Query()
+	if m.valued>>f&1 == 0 {
+		m.valued |= 1 << f
+		m.values[f] = m.targetValue(f)
+	}
+	return m.values[f]
+}
+
+// targetValue is fieldValue of what path and query are made of.
+func (m *Matcher) targetValue(f fieldID) uint64 {
+	stem, query := m.record.Path(), m.record.Query()
 	odd := flagsOf(stem, true) | flagsOf(query, false) // as logged: '?' and '/' are not escaped
 	switch {
 	case f == fieldPath && len(query) == 0:
@@ -181,20 +190,26 @@ func (m *Matcher) fieldValue(f fieldID) uint64 {
 	case f == fieldArgs:
 		return m.hash(query)
 	}
-	m.text = wire(m.text[:0], stem)
-	if len(query) > 0 {
-		m.text = wire(append(m.text, '?'), query)
+	if m.valued&isLaid == 0 {
+		m.valued |= isLaid
+		m.text = wire(m.text[:0], stem)
+		if len(query) > 0 {
+			m.text = wire(append(m.text, '?'), query)
+		}
+		m.layout = lay(m.text)
 	}
-	l := lay(m.text)
 	switch f {
 	case fieldArgsLen:
 		return m.set.fingerprint(m.plain().Evt.field(f))
 	case fieldStatic:
-		return m.set.fingerprint(staticText(&l, m.text))
+		return m.set.fingerprint(staticText(&m.layout, m.text))
 	}
-	at := l.span(f)
+	at := m.layout.span(f)
 	return m.hash(m.text[at.from:at.to])
 }
+
+// isLaid marks, beside the fields whose fingerprints are known, that text and layout are.
+const isLaid = 1 << 31
 
 // hash is fingerprint of bytes.
 func (m *Matcher) hash(b []byte) uint64 {
