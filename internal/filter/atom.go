@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // An atom is a condition on one field of a record, or a fact. It is either a search,
@@ -57,6 +58,20 @@ func (l letters) apply(s string) string {
 		return strings.ToLower(s)
 	}
 	return s
+}
+
+// isOf tells whether a text is in these letters already.
+func (l letters) isOf(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		switch {
+		case c >= utf8.RuneSelf:
+			return l.apply(text) == text
+		case l == inUpper && 'a' <= c && c <= 'z', l == inLower && 'A' <= c && c <= 'Z':
+			return false
+		}
+	}
+	return true
 }
 
 func (c chain) undo(s string) string {

@@ -126,6 +126,12 @@ func (c *compiler) equal(n ast.Node, l, r sym) sym {
 		if text, ok := r.val.(string); ok {
 			return search(l, n.String(), []literal{{text, true, true}}, nil)
 		}
+		if l.chain.letters == asIs {
+			l, r = r, l
+		}
+		if r.kind == symText && l.field == r.field && l.chain.unescape+r.chain.unescape == "" && r.chain.letters == asIs {
+			return test(l.field, c.say(n), false, func(s string) (bool, bool) { return l.chain.letters.isOf(s), true })
+		}
 	case symLookUp:
 		if text, ok := r.val.(string); ok {
 			return lookUpIs(l, text, c.say(n))
