@@ -76,6 +76,9 @@ func runReplay(ctx context.Context, w *world) error {
 		err = closeErr
 	}
 	r.summary(w.stdout, took)
+	if sums := gather(r.registry); err == nil && sums.total("weir_pipeline_lines_total") > 0 && sums.total("weir_detect_records_total") == 0 {
+		return errors.New("no line is a record: are -fields and -format those of the log?")
+	}
 	return err
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,9 +49,12 @@ func checkScenarios(l *config.Loader) {
 	var list []scenario.Scenario // that could be read
 	l.Check(func(c *config.Config) (err error) {
 		if list, err = scenario.Load(c.Scenarios); err != nil {
+			// What could be read may be wrong, too, and is not to wait for its turn.
+			_, more := scenario.Compile(list, scenario.Options{})
 			list = nil
+			return distinctErrors(err, more)
 		}
-		return err
+		return nil
 	}, "WEIR_SCENARIOS")
 	l.Check(func(c *config.Config) error {
 		if list == nil {
@@ -59,6 +63,24 @@ func checkScenarios(l *config.Loader) {
 		_, err := compile(list, c, nil)
 		return err
 	})
+}
+
+// distinctErrors joins errors, each line once.
+func distinctErrors(errs ...error) error {
+	var lines []error
+	seen := map[string]bool{}
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			if !seen[line] {
+				seen[line] = true
+				lines = append(lines, errors.New(line))
+			}
+		}
+	}
+	return errors.Join(lines...)
 }
 
 // compileScenarios reads and compiles the scenarios that the settings say. Without

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"math/bits"
 	"time"
 )
 
@@ -82,21 +81,6 @@ func (b *bucket) brim(l *limits, cost int64) bool {
 		return b.level > l.sampled
 	}
 	return (l.full-b.level)/int64(max(l.samples, l.queue)) < cost
-}
-
-// judgedEach is how many events a bucket has to have for its condition not to be asked
-// after each of them.
-const judgedEach = 16
-
-// due reports whether the bucket's condition is asked after the latest event: after each
-// of the first judgedEach, every second up to twice as many, every fourth up to four
-// times as many and so on, until the judge sees no more of them. Asking costs as much as
-// there are events in the bucket, and one who fills it must not make each of his requests
-// cost hundreds of times an ordinary one: this way he comes an eighth too late at most,
-// and none costs more than judgedEach events in the mean.
-func (b *bucket) due() bool {
-	step := uint32(1) << bits.Len32((min(b.count, maxQueue)-1)/judgedEach)
-	return b.count%step == 0
 }
 
 // holds reports whether the bucket has something in it for a record of time at:

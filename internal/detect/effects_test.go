@@ -153,30 +153,6 @@ func TestManyProcessesShareNetworks(t *testing.T) {
 	}
 }
 
-// TestConditionsAreAskedSeldomOfLongQueues: after each of the first events, and then so
-// that no event costs more than a few that were in the bucket.
-func TestConditionsAreAskedSeldomOfLongQueues(t *testing.T) {
-	seen, asked := 0, 0
-	rules := fake{{Name: "s", Kind: scenario.Conditional, Capacity: -1, Leak: time.Hour, Queue: true}}
-	judge := func(_ int, queue []Sample) bool {
-		if asked++; len(queue) <= judgedEach && len(queue) != asked {
-			t.Errorf("%d events when it is asked for the time %d", len(queue), asked)
-		}
-		seen += len(queue)
-		return false
-	}
-	e, _ := rules.startWith(t, hits{"pour": one(nil)}, judge, Config{Shards: 1})
-	const events = 2000
-	var visits []visit
-	for i := range events {
-		visits = append(visits, visit{id: fmt.Sprint("pour#", i)})
-	}
-	e.Process(parse(t, visits...))
-	if seen > events*judgedEach || asked < events/judgedEach {
-		t.Errorf("asked %d times about %d events in all when %d were poured", asked, seen, events)
-	}
-}
-
 // TestIdleDrainsDoNotReturn: a drain that was delivered when there was nothing to take
 // out takes nothing out when it is delivered again.
 func TestIdleDrainsDoNotReturn(t *testing.T) {

@@ -50,6 +50,9 @@ func newLimits(s *scenario.Scenario) limits {
 	}
 	if s.Queue {
 		l.queue = l.samples
+		if s.CacheSize == 0 { // CrowdSec's queue holds a full bucket
+			l.queue = min(max(maxSamples, s.Capacity+1), maxQueue)
+		}
 		if s.Kind == scenario.Conditional {
 			l.queue = maxQueue
 		}

@@ -161,7 +161,7 @@ func (s *shard) pour(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Recor
 	switch {
 	case over:
 		s.overflow(e, r, b, l)
-	case l.kind == scenario.Conditional && l.queue > 0 && b.due() && s.judged(b, l):
+	case l.kind == scenario.Conditional && l.queue > 0 && s.judged(b, l):
 		s.overflow(e, r, b, l)
 	}
 	dry, until := b.expiry(l)

@@ -202,11 +202,7 @@ func (w *twin) pour(r *cloudfront.Record, k twinKey, hit scenario.Hit) string {
 	cost := w.cost(k, leak, hit.Weight)
 	switch {
 	case s.Kind == scenario.Conditional:
-		step := 1
-		for step < 16 && b.events > 16*step {
-			step *= 2
-		}
-		if s.Queue && b.events%step == 0 && w.plan.judge(int(k.scenario), tail(b.samples, 256)) {
+		if s.Queue && w.plan.judge(int(k.scenario), tail(b.samples, 256)) {
 			w.overflow(k, s, r, b)
 		}
 	case b.tokens < cost:

@@ -133,7 +133,7 @@ func TestValues(t *testing.T) {
 			2: "/" + e.Parsed["target_fqdn"], 3: e.Parsed["file_name"], 4: e.Meta["http_path"], 5: e.Parsed["request"], 6: e.Parsed["http_args"],
 			8: strings.ToLower(e.Parsed["file_name"]), 9: e.Meta["http_user_agent"], 11: e.Meta["http_args_len"], 12: e.Parsed["static_ressource"],
 		} {
-			got := m.Value(i)
+			got, _ := m.Value(i)
 			if (got == 0) != (text == "") {
 				t.Errorf("%+v: %s of %q is %d", h, texts[i], text, got)
 			}
@@ -152,7 +152,7 @@ func TestValues(t *testing.T) {
 				t.Errorf("%+v: %s: %q has two fingerprints", h, texts[i], text)
 			}
 		}
-		if got := m.Value(7); got != 42 {
+		if got, _ := m.Value(7); got != 42 {
 			t.Errorf("weir.fingerprint is %d, want 42", got)
 		}
 	}

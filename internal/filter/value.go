@@ -134,7 +134,9 @@ func (s *Set) fingerprint(text string) uint64 {
 // Value returns the fingerprint of value i of the record that was matched last,
 // without the part that is the client's address: 0 when it is empty. Fingerprints are
 // seeded in each Set, so that nobody can choose values that collide.
-func (m *Matcher) Value(i int) uint64 {
+//
+// ok is false when the expression failed: there is no such value of this record.
+func (m *Matcher) Value(i int) (fingerprint uint64, ok bool) {
 	v := m.set.values[i]
 	if v.plain != nil {
 		m.runs++
@@ -142,14 +144,17 @@ func (m *Matcher) Value(i int) uint64 {
 		if err != nil {
 			m.faults++
 		}
-		return m.set.fingerprint(text)
+		return m.set.fingerprint(text), err == nil
 	}
 	var sum uint64
 	for _, p := range v.parts {
 		sum = mix(sum, m.part(p))
 	}
-	return sum
+	return sum, true
 }
+
+// ValueInterpreted reports whether value i has to be asked of expr's virtual machine.
+func (s *Set) ValueInterpreted(i int) bool { return s.values[i].plain != nil }
 
 func (m *Matcher) part(p part) uint64 {
 	if p.outside >= 0 {

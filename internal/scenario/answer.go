@@ -14,7 +14,8 @@ func (s *Set) answer(r *cloudfront.Record) uint64 {
 	if s.isOurBlock(r) {
 		return wasBlocked
 	}
-	if r.Status == 0 || r.Status >= 400 && isRefusedByEdge(r) {
+	// The edge itself sends http to https: the site had no part in it.
+	if r.Status == 0 || r.Status >= 400 && isRefusedByEdge(r) || string(r.Raw(cloudfront.FieldXEdgeResultType)) == "Redirect" {
 		return 0
 	}
 	f := wasServed
@@ -243,8 +244,11 @@ func cacheBuster(query []byte) uint64 {
 // authorQuery recognises the question by which names of users of WordPress are had.
 func authorQuery(query []byte) uint64 {
 	const author = "author="
-	if hasPrefix(query, author) && len(query) > len(author) && isDigit(query[len(author)]) {
-		return isAuthorQuery
+	i := bytes.Index(query[:min(len(query), 256)], []byte(author))
+	if i == 0 || i > 0 && query[i-1] == '&' {
+		if number := i + len(author); number < len(query) && isDigit(query[number]) {
+			return isAuthorQuery
+		}
 	}
 	return 0
 }

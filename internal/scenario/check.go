@@ -17,6 +17,7 @@ const (
 	MinBan, MaxBan             = time.Second, 365 * 24 * time.Hour
 	MaxShield                  = 24 * time.Hour
 	MaxSpacing                 = time.Hour
+	MaxCacheSize               = 256  // requests
 	maxDrain                   = 1000 // events
 
 	// No network that is shorter than this many bits is ever banned by itself.

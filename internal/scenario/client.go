@@ -26,7 +26,10 @@ func (m *Matcher) client(r *cloudfront.Record) uint64 {
 		case agent.Impostor:
 			f |= isImpostor
 		case agent.Unknown:
-			f |= isAlleged
+			// A preview or a monitor asks for one page: that it may be one excuses nothing.
+			if class := m.who.Claim.Crawler.Class(); class == agent.Search || class == agent.Analytics || class == agent.Archive {
+				f |= isAlleged
+			}
 		}
 	}
 	if kind&agent.Browser != 0 && m.who.Contradicts(r) != 0 {
@@ -75,9 +78,12 @@ func (m *Matcher) claims(r *cloudfront.Record, from uint64) uint64 {
 		hash := m.who.Agent()
 		v := &m.claimed[hash%agentVerdicts]
 		if v.hash != hash {
-			*v = claimVerdict{hash, m.scanner.UserAgent(raw), m.set.packagers.Find(raw[:min(len(raw), 256)])}
+			*v = claimVerdict{hash, m.scanner.UserAgent(raw), m.packager(raw)}
 		}
-		f, facts = v.finding, v.facts
+		f = v.finding
+		if m.who.Claim.Kind&agent.Browser == 0 {
+			facts = v.facts
+		}
 	}
 	// On a page whose own address holds the words, everything that it loads carries
 	// them as its referer, in a column of its own and among the headers.
@@ -109,10 +115,17 @@ type claimVerdict struct {
 	facts   uint64
 }
 
+// packager says whether a user agent begins with the name of a package manager.
+func (m *Matcher) packager(raw []byte) uint64 {
+	const longest = 64 // bytes as logged
+	m.decoded = cloudfront.Decode(m.decoded[:0], raw[:min(len(raw), longest)], false)
+	return m.set.packagers.Find(m.decoded)
+}
+
 // packagers are names of programs that fetch packages, code and images, as user agents
-// begin with or hold them. They try names that may be missing, and many of them.
+// begin with them. They try names that may be missing, and many of them.
 func packagers() []match.Needle[uint64] {
-	return list(isPackager, match.WordStart,
+	return list(isPackager, match.AtStart,
 		"apache-maven", "gradle/", "apache-ivy", "coursier", "sbt/", "bazel", "buck2", "npm/", "yarn/", "pnpm/", "bun/", "deno/", "pip/", "uv/", "poetry/",
 		"conda/", "mamba/", "git/", "git-lfs/", "jgit", "svn/", "mercurial/", "docker/", "containerd/", "buildkit/", "podman/", "skopeo/", "kaniko", "crane/",
 		"nuget", "composer/", "cargo ", "cargo/", "bundler/", "rubygems", "gem/", "helm/", "oras/", "terraform/", "opentofu/", "renovate", "dependabot",

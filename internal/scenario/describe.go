@@ -42,6 +42,19 @@ func (s *Set) interpreted(i int, x expression) (why string, yes bool) {
 	if x == sc.condition || x == sc.overflow {
 		return "it speaks of all that is in a bucket", true
 	}
+	for _, u := range s.uses {
+		if int(u.hit.Scenario) != i || u.hit.Effect != Pour {
+			continue
+		}
+		for _, v := range []struct {
+			expression
+			key
+		}{{sc.groupby, u.group}, {sc.distinct, u.distinct}} {
+			if v.expression == x && v.value > 0 && s.filters.ValueInterpreted(v.value-1) {
+				return "it is more than a sum of columns", true
+			}
+		}
+	}
 	of := map[Effect]expression{Pour: sc.filter, Drain: sc.drain, Cancel: sc.cancel, Shield: sc.shield}
 	for f, u := range s.uses {
 		if int(u.hit.Scenario) == i && of[u.hit.Effect] == x {

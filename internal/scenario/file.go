@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -71,7 +72,7 @@ func keysOfFile() map[string]func(p *parser, s *Scenario, key string, n *yaml.No
 		"blackhole":       func(p *parser, s *Scenario, key string, n *yaml.Node) { s.Blackhole = p.duration(key, n) },
 		"duration":        (*parser).counterDuration,
 		"spacing":         func(p *parser, s *Scenario, key string, n *yaml.Node) { s.Spacing = p.duration(key, n) },
-		"cache_size":      func(p *parser, s *Scenario, key string, n *yaml.Node) { s.CacheSize = max(0, p.number(key, n)) },
+		"cache_size":      (*parser).cacheSize,
 		"reprocess":       (*parser).reprocess,
 		"scope":           (*parser).scope,
 		"data":            (*parser).data,
@@ -142,6 +143,11 @@ func (p *parser) complete(root *yaml.Node, s *Scenario, seen map[string]bool) {
 		p.fail(root, "condition", "only a conditional scenario has one")
 	}
 	if s.Kind == Trigger {
+		for _, key := range []string{"spacing", "weight", "drain", "members"} {
+			if seen[key] {
+				p.fail(root, key, "a trigger does not count, so it has none")
+			}
+		}
 		// CrowdSec's triggers overflow before they look at these.
 		s.distinct = expression{}
 	}
@@ -165,11 +171,17 @@ func flatten(err error) []error {
 }
 
 func (p *parser) text(key string, n *yaml.Node) string {
-	if n.Kind != yaml.ScalarNode || n.Value == "" {
+	text := strings.TrimSpace(n.Value)
+	if n.Kind != yaml.ScalarNode || text == "" {
 		p.fail(n, key, "it is not a text")
 	}
-	return strings.TrimSpace(n.Value)
+	if key == "name" && strings.ContainsFunc(text, unicode.IsControl) || strings.ContainsFunc(text, isUnprintable) {
+		p.fail(n, key, "it holds control characters")
+	}
+	return text
 }
+
+func isUnprintable(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' }
 
 func (p *parser) expression(key string, n *yaml.Node) expression {
 	return expression{text: p.text(key, n), key: key, line: n.Line}
@@ -222,6 +234,15 @@ func (p *parser) counterDuration(s *Scenario, key string, n *yaml.Node) {
 // these, so it is checked, and nothing comes of it.
 func (p *parser) reprocess(_ *Scenario, key string, n *yaml.Node) { p.boolean(key, n) }
 
+// cacheSize reads how many requests an alert carries; -1 is as many as it can.
+func (p *parser) cacheSize(s *Scenario, key string, n *yaml.Node) {
+	size := p.number(key, n)
+	if size < -1 || size > MaxCacheSize {
+		p.fail(n, key, "%d: allowed are 0 to %d, or -1", size, MaxCacheSize)
+	}
+	s.CacheSize = max(0, size)
+}
+
 func (p *parser) severity(s *Scenario, key string, n *yaml.Node) {
 	i := slices.Index(severityNames[:], n.Value)
 	if i < 0 {
@@ -255,8 +276,14 @@ func (p *parser) pairs(key string, n *yaml.Node, f func(key, value *yaml.Node)) 
 		p.fail(n, key, "it is not a mapping of keys to values")
 		return
 	}
+	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		f(n.Content[i], n.Content[i+1])
+		k := n.Content[i]
+		if seen[k.Value] {
+			p.fail(k, key+"."+k.Value, "it is there twice")
+		}
+		seen[k.Value] = true
+		f(k, n.Content[i+1])
 	}
 }
 
@@ -389,6 +416,9 @@ func (p *parser) labels(s *Scenario, key string, n *yaml.Node) {
 		case yaml.SequenceNode:
 			var items []string
 			for _, item := range v.Content {
+				if item.Kind != yaml.ScalarNode {
+					p.fail(item, key+"."+k.Value, "it is not a list of texts")
+				}
 				items = append(items, item.Value)
 			}
 			s.Labels[k.Value] = strings.Join(items, ", ")

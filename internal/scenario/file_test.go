@@ -110,6 +110,9 @@ func TestParseErrors(t *testing.T) {
 		{"leakspeed: 10s", "leakspeed: 10s\nweight: kilos", `f.yaml:8: weight: "kilos": allowed are one, megabytes, origin_seconds`},
 		{"leakspeed: 10s", "leakspeed: 10s\ndata: [{type: string}]", "f.yaml:8: data: it names no dest_file"},
 		{"leakspeed: 10s", "leakspeed: 10s\ndrain: {filter: weir.ok, events: 0}", "f.yaml:8: drain.events: 0: allowed are 1 to 1000"},
+		{"remediation: true", "remediation: true, remediation: false", "f.yaml:8: labels.remediation: it is there twice"},
+		{"leakspeed: 10s", "leakspeed: 10s\ncache_size: 999", "f.yaml:8: cache_size: 999: allowed are 0 to 256"},
+		{"name: a/b", `name: "a\x1bb"`, "f.yaml:2: name: it holds control characters"},
 		{"remediation: true", "remediation: yes please", "f.yaml:8: labels.remediation:"},
 		{"groupby: evt.Meta.source_ip", "groupby: weir.clint", "weir.clint"},
 		{"type: leaky", "- type: leaky", "f.yaml"},
@@ -172,8 +175,18 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%s: error %v, want one with %q", file, err, want)
 		}
 	}
-	if _, err := Load([]string{file, file}); err == nil || !strings.Contains(err.Error(), "name: a/b is taken by the scenario of "+file) {
+	if _, err := Load([]string{file, file}); err == nil || !strings.Contains(err.Error(), "it is listed twice") {
 		t.Errorf("the same twice: error %v", err)
+	}
+	if _, err := Load([]string{file, write("copy.yaml", plain)}); err == nil || !strings.Contains(err.Error(), "name: a/b is taken by the scenario of "+file) {
+		t.Errorf("one name twice: error %v", err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(filepath.Join(dir, "scenarios"), link); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := Load([]string{link}); err != nil || len(list) != 1 {
+		t.Errorf("a link to a directory: %d scenarios, %v", len(list), err)
 	}
 	empty := filepath.Join(dir, "empty")
 	if err := os.Mkdir(empty, 0o755); err != nil {
@@ -203,4 +216,26 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestGroupThatFailsIsNobodys: what cannot be told whose it is must not end in a bucket
+// that everybody shares.
+func TestGroupThatFailsIsNobodys(t *testing.T) {
+	set, err := Compile(parsed(t, `{type: leaky, name: x, filter: "evt.Meta.http_status == '404'", groupby: "Split(evt.Meta.http_path, '/')[3]", capacity: 1, leakspeed: 1s}`), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := set.NewMatcher()
+	if hits := m.Match(get("/a/b/c", 404).record(t), nil); len(hits) != 1 || hits[0].Group == 0 {
+		t.Errorf("with a third segment: %+v", hits)
+	}
+	if hits := m.Match(get("/a", 404).record(t), nil); len(hits) != 0 {
+		t.Errorf("without one: %+v", hits)
+	}
+	if runs, failed := m.Interpreted(); runs == 0 || failed != 1 {
+		t.Errorf("%d runs, %d failed", runs, failed)
+	}
+	if list := set.Expressions(0); !list[1].Interpreted {
+		t.Errorf("%+v is not told to be interpreted", list[1])
+	}
 }

@@ -9,24 +9,28 @@ import (
 // fingerprint returns the fingerprint of what a key is made of: 0 when that is
 // nothing. Values are taken as logged: CloudFront escapes a value in one way, so they
 // differ exactly when their wire forms do.
-func (m *Matcher) fingerprint(r *cloudfront.Record, k *key) uint32 {
+//
+// ok is false where an expression failed: such an event is in no bucket, as it would be
+// in one with everybody else's.
+func (m *Matcher) fingerprint(r *cloudfront.Record, k *key) (f uint32, ok bool) {
 	if k.value > 0 {
-		if h := m.filters.Value(k.value - 1); h != 0 {
-			return short(h)
+		h, ok := m.filters.Value(k.value - 1)
+		if h != 0 {
+			return short(h), ok
 		}
-		return 0
+		return 0, ok
 	}
 	switch len(k.parts) {
 	case 0:
-		return 0
+		return 0, true
 	case 1:
-		return m.part(r, k.parts[0])
+		return m.part(r, k.parts[0]), true
 	}
 	var h uint64
 	for _, part := range k.parts {
 		h = mix(h, uint64(m.part(r, part)))
 	}
-	return short(h)
+	return short(h), true
 }
 
 // part returns the fingerprint of one part of a key.
@@ -59,7 +63,7 @@ func (m *Matcher) part(r *cloudfront.Record, p part) uint32 {
 	case partSize:
 		size := r.Raw(cloudfront.FieldCSBytes)
 		if len(size) == 0 {
-			return 0
+			return 1 // not logged: all are alike, so that nobody is held to send many
 		}
 		return short(maphash.Bytes(m.set.seed, size))
 	}

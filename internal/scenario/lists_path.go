@@ -106,19 +106,19 @@ func backupPaths() []match.Needle[uint64] {
 func shellPaths() []match.Needle[uint64] {
 	var needles []match.Needle[uint64]
 	for _, name := range []string{
-		"c99", "r57", "b374k", "wso", "wso2", "wso25", "wso112233", "alfa", "alfashell", "alfanew", "indoxploit", "idx", "mini", "marijuana",
-		"gelay", "leafmailer", "leaf", "priv8", "anonymousfox", "symlink", "shell", "shell20211028", "shells", "webshell", "cmdshell", "phpshell",
+		"c99", "r57", "b374k", "wso", "wso2", "wso25", "wso112233", "alfa", "alfashell", "alfanew", "indoxploit", "idx", "marijuana",
+		"gelay", "leafmailer", "priv8", "anonymousfox", "shell", "shell20211028", "shells", "webshell", "cmdshell", "phpshell",
 		"cmd", "backdoor", "bypass", "bypass403", "filesman", "fm1", "0byte", "0x", "1337", "xleet", "xleet-shell", "doc-shell", "moduless", "ms-edit",
 		"wp-blockup", "wp-conflg", "wp-ver", "wp-l0gin", "wp-22", "wp-sigunq", "wp-2019", "autoload_classmap", "atomlib", "lufix", "lock360",
-		"radio", "simple-shell", "up1", "upfile", "uploader", "adminfuns", "ws80", "ws81", "ws83", "wp-p2r3q9c8k4",
-		"c100", "k2", "madspot", "sadrazam", "antichat", "locus7s", "gfs_sh", "dx", "chosen", "mar", "caidao", "godzilla", "behinder", "tunnel.nosocket",
+		"simple-shell", "up1", "upfile", "adminfuns", "ws80", "ws81", "ws83", "wp-p2r3q9c8k4",
+		"c100", "k2", "madspot", "sadrazam", "antichat", "locus7s", "gfs_sh", "dx", "caidao", "godzilla", "behinder", "tunnel.nosocket",
 	} {
 		needles = append(needles, match.Needle[uint64]{Text: "/" + name + ".php", Flags: pathShell, Edge: match.AtEnd})
 	}
 	for _, name := range []string{"cmdasp", "aspxspy", "aspxspy2014", "shell", "cmd", "devilzshell", "zehir", "indexer", "china", "chopper"} {
 		needles = append(needles, match.Needle[uint64]{Text: "/" + name + ".asp", Flags: pathShell, Edge: match.AtEnd}, match.Needle[uint64]{Text: "/" + name + ".aspx", Flags: pathShell, Edge: match.AtEnd})
 	}
-	for _, name := range []string{"cmd", "shell", "jspspy", "browser", "cmdjsp", "jshell", "up_win32", "jsp-reverse"} {
+	for _, name := range []string{"cmd", "shell", "jspspy", "cmdjsp", "jshell", "up_win32", "jsp-reverse"} {
 		needles = append(needles, match.Needle[uint64]{Text: "/" + name + ".jsp", Flags: pathShell, Edge: match.AtEnd}, match.Needle[uint64]{Text: "/" + name + ".jspx", Flags: pathShell, Edge: match.AtEnd})
 	}
 	return needles
@@ -150,19 +150,19 @@ func exploitPaths() []match.Needle[uint64] {
 		"/vendor/phpunit/", "/phpunit/src/util/php/eval-stdin", "/eval-stdin.php", "/_ignition/execute-solution", "/boaform/admin", "/boaform/formlogin",
 		"/gponform/diag_form", "/hnap1", "/cgi-bin/luci/;stok=", "/cgi-bin/nobody/", "/cgi-bin/supervisor/", "/cgi-bin/viewer/", "/goform/setmac",
 		"/goform/formping", "/goform/webread/open", "/cgi-bin/mainfunction.cgi", "/cgi-bin/jarrewrite.sh", "/cgi-bin/kerbynet", "/cgi-bin/account_mgr.cgi",
-		"/uapi-cgi/", "/backupmgt/localjob.php", "/picsdesc.xml", "/sdk/weblanguage", "/nmaplowercheck", "/cgi-bin/authlogin.cgi", "/mifs/aad/api", "/jenkins/securityrealm", "/wp-content/themes/seotheme/", "/tmui/login.jsp/..;", "/mgmt/tm/util/bash", "/dana-na/../",
+		"/uapi-cgi/", "/backupmgt/localjob.php", "/picsdesc.xml", "/sdk/weblanguage", "/nmaplowercheck", "/cgi-bin/authlogin.cgi", "/mifs/aad/api", "/wp-content/themes/seotheme/", "/tmui/login.jsp/..;", "/mgmt/tm/util/bash", "/dana-na/../",
 		"/dana-ws/namedusers", "/remote/fgt_lang", "/+cscoe+/../", "/+cscot+/", "/php/utils/createremoteappwebsession", "/php/ztp_gateway",
 		"/autodiscover/autodiscover.json@", "/ecp/y.js", "/owa/auth/x.js", "/wls-wsat/", "/_async/asyncresponseservice", "/console/css/../",
-		"/console/images/../", "/actuator/gateway/routes", "/struts2-showcase", "/struts2-rest-showcase", "/functionrouter", "/hybridity/api/",
+		"/console/images/../", "/struts2-showcase", "/struts2-rest-showcase", "/functionrouter", "/hybridity/api/",
 		"/ui/h5-vsan/rest/proxy", "/ui/vropspluginui/", "/sdk/../../", "/eam/vib", "/analytics/telemetry/ph/api", "/catalog-portal/ui/oauth",
 		"/webtools/control/xmlrpc", "/webtools/control/programexport", "/server-api/..;", "/setup/setupadministrator.action", "/json/setup-restore.action",
 		"/template/aui/text-inline.vm", "/service/extension/backup/mboximport", "/zimbraadmin/0mvzaehb", "/scripts/wpnbr.dll", "/vpn/../vpns/",
-		"/vpns/portal/scripts/newbm.pl", "/vpns/cfg/smb.conf", "/menu/stapp", "/nitro/v1/config/rsva", "/v1.24/containers", "/cgi-bin/php-cgi",
-		"/cgi-bin/php4", "/cgi-bin/php5", "/php-cgi/php-cgi.exe", "/nacos/v1/auth/users", "/users/sign_in/..;", "/ws/v1/cluster/apps/new-application",
+		"/vpns/portal/scripts/newbm.pl", "/vpns/cfg/smb.conf", "/nitro/v1/config/rsva", "/cgi-bin/php-cgi",
+		"/cgi-bin/php4", "/cgi-bin/php5", "/php-cgi/php-cgi.exe", "/users/sign_in/..;",
 		"/wp-content/plugins/wp-file-manager/lib/php/connector.minimal", "/wp-content/plugins/revslider/temp", "/wp-content/plugins/hellopress/",
 		"/wp-content/plugins/wpcargo/includes/barcode", "/xmlpserver/servlet/adfresource", "/oa_html/bispgraph", "/ctcwebservice/ctcwebservicebean",
 		"/seeyon/thirdpartycontroller", "/seeyon/htmlofficeservlet", "/general/login_code.php", "/weaver/bsh.servlet.bshservlet", "/nette.micro",
-		"/mifs/.;/services", "/moveitisapi", "/adfs/ls/../",
+		"/mifs/.;/services", "/adfs/ls/../",
 	)
 }
 

@@ -43,7 +43,11 @@ func Catalogue() []Scenario {
 func Load(paths []string) ([]Scenario, error) {
 	var list []Scenario
 	var errs []error
-	for _, p := range paths {
+	for i, p := range paths {
+		if slices.Contains(paths[:i], p) {
+			errs = append(errs, fmt.Errorf("%s: it is listed twice", p))
+			continue
+		}
 		if p == Builtin {
 			list = append(list, Catalogue()...)
 			continue
@@ -78,16 +82,26 @@ func taken(list []Scenario) (errs []error) {
 type files interface {
 	read(name string) ([]byte, error)
 	walk(root string, f fs.WalkDirFunc) error
+	resolve(root string) string
 }
 
 type embedded struct{}
 
 func (embedded) read(name string) ([]byte, error)         { return builtin.ReadFile(name) }
+func (embedded) resolve(root string) string               { return root }
 func (embedded) walk(root string, f fs.WalkDirFunc) error { return fs.WalkDir(builtin, root, f) }
 
 type disk struct{}
 
 func (disk) walk(root string, f fs.WalkDirFunc) error { return filepath.WalkDir(root, f) }
+
+// resolve follows a link, as that is how directories come into containers.
+func (disk) resolve(root string) string {
+	if target, err := filepath.EvalSymlinks(root); err == nil {
+		return target
+	}
+	return root
+}
 
 func (disk) read(name string) ([]byte, error) {
 	info, err := os.Stat(name)
@@ -103,6 +117,7 @@ func (disk) read(name string) ([]byte, error) {
 func load(from files, root string) ([]Scenario, error) {
 	var list []Scenario
 	var errs []error
+	root = from.resolve(root)
 	err := from.walk(root, func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:

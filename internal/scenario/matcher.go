@@ -93,17 +93,24 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 		if u.plain {
 			continue
 		}
-		hit := &hits[len(hits)-1]
-		hit.Group = m.fingerprint(r, &u.group)
-		if u.hit.Effect == Pour {
-			hit.Distinct = m.fingerprint(r, &u.distinct)
-			if hit.Distinct == 0 && u.distinct.value > 0 {
-				hit.Distinct = 1 // no text is a value like any other
-			}
-			if u.by != weightOne {
-				hit.Weight = weigh(r, u.by)
-			}
+		if !m.complete(r, u, &hits[len(hits)-1]) {
+			hits = hits[:len(hits)-1]
 		}
 	}
 	return hits
+}
+
+// complete adds to a hit what follows from the record, and reports whether there is such
+// a hit at all.
+func (m *Matcher) complete(r *cloudfront.Record, u *use, hit *Hit) (ok bool) {
+	if hit.Group, ok = m.fingerprint(r, &u.group); !ok || u.hit.Effect != Pour {
+		return ok
+	}
+	if hit.Distinct, ok = m.fingerprint(r, &u.distinct); hit.Distinct == 0 && u.distinct.value > 0 {
+		hit.Distinct = 1 // no text is a value like any other
+	}
+	if u.by != weightOne {
+		hit.Weight = weigh(r, u.by)
+	}
+	return ok
 }

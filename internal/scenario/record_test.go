@@ -49,14 +49,15 @@ func (r request) option(key, otherwise string) string {
 // edges are what CloudFront logs of what it did: the three result types and the
 // latency of the origin.
 var edges = map[string][4]string{
-	"hit":    {"Hit", "Hit", "Hit", "-"},
-	"miss":   {"Miss", "Miss", "Miss", "0.041"},
-	"error":  {"Error", "Error", "Error", "-"},
-	"page":   {"Error", "Error", "Error", "0.033"},
-	"waf":    {"Error", "Error", "Error", "-"},
-	"geo":    {"Error", "Error", "ClientGeoBlocked", "-"},
-	"limit":  {"LimitExceeded", "LimitExceeded", "LimitExceeded", "-"},
-	"method": {"Error", "Error", "InvalidRequestMethod", "-"},
+	"hit":      {"Hit", "Hit", "Hit", "-"},
+	"miss":     {"Miss", "Miss", "Miss", "0.041"},
+	"error":    {"Error", "Error", "Error", "-"},
+	"page":     {"Error", "Error", "Error", "0.033"},
+	"redirect": {"Redirect", "Redirect", "Redirect", "-"},
+	"waf":      {"Error", "Error", "Error", "-"},
+	"geo":      {"Error", "Error", "ClientGeoBlocked", "-"},
+	"limit":    {"LimitExceeded", "LimitExceeded", "LimitExceeded", "-"},
+	"method":   {"Error", "Error", "InvalidRequestMethod", "-"},
 }
 
 // columns returns the record's columns as CloudFront logs them.

@@ -91,10 +91,10 @@ func (m *Matcher) conclude(r *cloudfront.Record, request, f uint64) uint64 {
 		if m.set.site.knows(m.place(r), r.Time) {
 			f |= wasKnown
 		}
-	case f&(wasOK|wasRedirected) != 0 && request&(pathStatic|isHostile) == 0 && f&wasSoftMissing == 0:
+	case f&wasOK != 0 && request&(pathStatic|isHostile) == 0 && f&wasSoftMissing == 0:
 		f |= m.learn(r, f)
 	}
-	if f&(wasOK|wasRedirected|wasPartial) != 0 && f&(wasSoftMissing|wasLoginFailed) == 0 &&
+	if f&(wasOK|wasPartial) != 0 && f&(wasSoftMissing|wasLoginFailed) == 0 &&
 		request&(pathStatic|pathLogin|pathToken|pathWPLogin|pathXMLRPC|isHostile|isTool|isLibrary|isContradiction|isImpostor|isNameless|isCrawler) == 0 {
 		f |= wasHealthy
 	}
@@ -244,7 +244,7 @@ func (m *Matcher) readQuery(raw []byte) uint64 {
 	hash := maphash.Bytes(m.set.seed, raw)
 	v := &m.queries[hash%queryVerdicts]
 	if v.hash != hash {
-		*v = queryVerdict{hash, findings(m.scanner.Query(raw)) | cacheBuster(raw)}
+		*v = queryVerdict{hash, findings(m.scanner.Query(raw)) | cacheBuster(raw) | authorQuery(raw)}
 	}
 	return v.facts
 }

@@ -137,8 +137,8 @@ type Scenario struct {
 	CacheSize   int  // requests that an alert carries; 0 = as many as it can
 	Remediation bool // false: an alert is only for the record, and never becomes a decision
 
-	// Queue says that Set.Judge has to be asked: of a Conditional, after a pour (of each of
-	// the first 16 events of a bucket, then more seldom); of others, when they overflow.
+	// Queue says that Set.Judge has to be asked: of a Conditional, after each pour; of
+	// others, when they overflow.
 	Queue bool
 
 	Labels map[string]string // what else the file says of it; lists are joined by ", "

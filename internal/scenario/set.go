@@ -71,7 +71,7 @@ func Compile(list []Scenario, opt Options) (*Set, error) {
 		crawlers:    opt.Crawlers,
 		seed:        maphash.MakeSeed(),
 		paths:       match.New(pathNeedles()),
-		packagers:   match.NewFolded(packagers()),
+		packagers:   match.New(packagers()),
 		site:        newSite(),
 	}
 	if s.crawlers == nil {

@@ -36,7 +36,7 @@ var keys = map[string]func(s *Scenario, value string) error{
 		return setDuration(&s.Blackhole, "blackhole", value, MinBlackhole, MaxBlackhole)
 	},
 	"CACHE_SIZE": func(s *Scenario, value string) error {
-		return setNumber(&s.CacheSize, "cache size", value, 0, MaxCapacity)
+		return setNumber(&s.CacheSize, "cache size", value, 0, MaxCacheSize)
 	},
 	"DRAIN": func(s *Scenario, value string) error {
 		if s.drain.text == "" {
