@@ -76,8 +76,10 @@ func TestBorrowedAgents(t *testing.T) {
 	}{
 		"curl":     {request{"cs-accept": "*/*", "cs-accept-encoding": "", "cs-header-names": "host user-agent accept"}, NoFetchMetadata | NoNegotiation | LibraryOrder | AnyPage},
 		"requests": {request{"cs-protocol-version": "HTTP/1.1", "cs-accept": "*/*", "cs-accept-encoding": "gzip, deflate", "cs-header-names": "Host User-Agent Accept-Encoding Accept Connection"}, NoFetchMetadata | LibraryOrder | AnyPage},
-		"requests, made up": {request{"cs-protocol-version": "HTTP/1.1", "cs-header-names": "Host User-Agent Accept-Encoding Accept Connection Accept-Language Cookie"},
-			NoFetchMetadata | LibraryOrder},
+		"requests, made up": {
+			request{"cs-protocol-version": "HTTP/1.1", "cs-header-names": "Host User-Agent Accept-Encoding Accept Connection Accept-Language Cookie"},
+			NoFetchMetadata | LibraryOrder,
+		},
 		"Go":              {request{"cs-protocol-version": "HTTP/1.1", "cs-accept": "", "cs-accept-encoding": "gzip", "cs-header-names": "Host User-Agent Accept-Encoding"}, NoFetchMetadata | NoAccept | WrongEncoding | LibraryOrder},
 		"axios":           {request{"cs-protocol-version": "HTTP/1.1", "cs-accept": "application/json, text/plain, */*", "cs-accept-encoding": "gzip, compress, deflate, br", "cs-header-names": "Accept User-Agent Accept-Encoding Host Connection"}, NoFetchMetadata | WrongEncoding | LibraryOrder},
 		"Node's fetch":    {request{"cs-protocol-version": "HTTP/1.1", "cs-accept": "*/*", "cs-header-names": "host connection accept accept-language sec-gpc user-agent accept-encoding"}, NoFetchMetadata | WrongCase | AnyPage},

@@ -65,22 +65,34 @@ var crawlers = []crawler{
 	{name: "whatsapp", class: Preview, words: []string{"whatsapp/"}},
 	{name: "telegrambot", class: Preview, words: []string{"telegrambot"}, asns: []uint32{62041, 62014, 59930, 44907, 211157}},
 
-	{name: "googlebot", class: Search, words: []string{"googlebot", "google-inspectiontool", "googleother", "storebot-google", "google-cloudvertexbot"},
-		lists: []string{"googlebot"}, exact: true, steady: true, asns: []uint32{15169}, domains: []string{"googlebot.com"}},
-	{name: "google-special", class: Search, words: []string{"adsbot-google", "mediapartners-google", "apis-google", "google-safety", "duplexweb-google"},
-		lists: []string{"google-special"}, asns: []uint32{15169}, bound: true, domains: []string{"google.com"}},
-	{name: "google-fetch", class: Preview, words: []string{"google-read-aloud", "google-speakr", "feedfetcher-google", "google-site-verification", "googleproducer", "google-notebooklm", "googlemessages", "google-pagerenderer",
-		"googleimageproxy", "google web preview", "google favicon", "google-pinpoint", "google-agent"},
-		lists: []string{"google-fetch"}, asns: []uint32{15169}, domains: []string{"google.com", "gae.googleusercontent.com"}},
+	{
+		name: "googlebot", class: Search, words: []string{"googlebot", "google-inspectiontool", "googleother", "storebot-google", "google-cloudvertexbot"},
+		lists: []string{"googlebot"}, exact: true, steady: true, asns: []uint32{15169}, domains: []string{"googlebot.com"},
+	},
+	{
+		name: "google-special", class: Search, words: []string{"adsbot-google", "mediapartners-google", "apis-google", "google-safety", "duplexweb-google"},
+		lists: []string{"google-special"}, asns: []uint32{15169}, bound: true, domains: []string{"google.com"},
+	},
+	{
+		name: "google-fetch", class: Preview, words: []string{
+			"google-read-aloud", "google-speakr", "feedfetcher-google", "google-site-verification", "googleproducer", "google-notebooklm", "googlemessages", "google-pagerenderer",
+			"googleimageproxy", "google web preview", "google favicon", "google-pinpoint", "google-agent",
+		},
+		lists: []string{"google-fetch"}, asns: []uint32{15169}, domains: []string{"google.com", "gae.googleusercontent.com"},
+	},
 
 	{name: "bingbot", class: Search, words: []string{"bingbot"}, lists: []string{"bingbot"}, exact: true, steady: true, asns: []uint32{8075}, shared: true, domains: []string{"search.msn.com"}},
 	{name: "bing-other", class: Search, words: []string{"bingpreview", "adidxbot", "microsoftpreview", "msnbot"}, lists: []string{"bingbot"}, asns: []uint32{8075}, shared: true, bound: true, domains: []string{"search.msn.com"}},
 	{name: "duckduckbot", class: Search, words: []string{"duckduckbot"}, lists: []string{"duckduckbot"}, exact: true, asns: []uint32{8075}, shared: true},
 	{name: "duckassistbot", class: Preview, words: []string{"duckassistbot"}, lists: []string{"duckassistbot"}},
 	{name: "applebot", class: Search, words: []string{"applebot"}, lists: []string{"applebot"}, exact: true, steady: true, asns: []uint32{714, 6185}, domains: []string{"applebot.apple.com"}},
-	{name: "yandex", class: Search, words: []string{"yandexbot", "yandexmobilebot", "yandeximages", "yandexvideo", "yandexmedia", "yandexblogs", "yandexfavicons", "yandexwebmaster", "yandexpagechecker", "yandeximageresizer",
-		"yandexdirect", "yandexmetrika", "yandexrca", "yandexadditional", "yandexmarket", "yandexaccessibilitybot", "yandexrenderresourcesbot"},
-		lists: []string{"yandex"}, asns: []uint32{13238, 208722, 202611}, bound: true, domains: []string{"yandex.com", "yandex.net", "yandex.ru"}},
+	{
+		name: "yandex", class: Search, words: []string{
+			"yandexbot", "yandexmobilebot", "yandeximages", "yandexvideo", "yandexmedia", "yandexblogs", "yandexfavicons", "yandexwebmaster", "yandexpagechecker", "yandeximageresizer",
+			"yandexdirect", "yandexmetrika", "yandexrca", "yandexadditional", "yandexmarket", "yandexaccessibilitybot", "yandexrenderresourcesbot",
+		},
+		lists: []string{"yandex"}, asns: []uint32{13238, 208722, 202611}, bound: true, domains: []string{"yandex.com", "yandex.net", "yandex.ru"},
+	},
 	{name: "baiduspider", class: Search, words: []string{"baiduspider"}, asns: []uint32{55967, 4837, 4134, 4808, 23724, 38365}, shared: true, domains: []string{"baidu.com", "baidu.jp"}},
 	{name: "seznambot", class: Search, words: []string{"seznambot"}, asns: []uint32{43037}, bound: true, domains: []string{"seznam.cz"}},
 	{name: "yeti", class: Search, words: []string{"yeti/"}, asns: []uint32{23576, 9304, 38661}, domains: []string{"naver.com"}},
@@ -98,8 +110,10 @@ var crawlers = []crawler{
 	{name: "bytespider", class: Search, words: []string{"bytespider", "tiktokspider"}},
 	{name: "archive", class: Archive, words: []string{"archive.org_bot", "ia_archiver"}, asns: []uint32{7941}, domains: []string{"archive.org"}},
 
-	{name: "facebook", class: Preview, words: []string{"facebookexternalhit", "facebookcatalog", "facebot", "meta-externalagent", "meta-externalfetcher", "meta-webindexer"},
-		lists: []string{"facebook"}, exact: true, steady: true, asns: []uint32{32934}, domains: []string{"fbsv.net", "tfbnw.net"}},
+	{
+		name: "facebook", class: Preview, words: []string{"facebookexternalhit", "facebookcatalog", "facebot", "meta-externalagent", "meta-externalfetcher", "meta-webindexer"},
+		lists: []string{"facebook"}, exact: true, steady: true, asns: []uint32{32934}, domains: []string{"fbsv.net", "tfbnw.net"},
+	},
 	{name: "linkedinbot", class: Preview, words: []string{"linkedinbot"}, asns: []uint32{14413, 20049, 8075}, shared: true, domains: []string{"linkedin.com"}},
 	{name: "pinterestbot", class: Preview, words: []string{"pinterestbot", "pinterest/0."}, asns: []uint32{14618, 16509}, shared: true, domains: []string{"pinterest.com"}},
 	{name: "twitterbot", class: Preview, words: []string{"twitterbot"}, asns: []uint32{13414, 35995, 63179}, domains: []string{"twttr.com"}},
@@ -118,8 +132,10 @@ var crawlers = []crawler{
 	{name: "pingdom", class: Monitor, words: []string{"pingdom"}, lists: []string{"pingdom"}},
 	{name: "statuscake", class: Monitor, words: []string{"statuscake"}, lists: []string{"statuscake"}},
 	{name: "route53", class: Monitor, words: []string{"amazon-route53-health-check-service"}, asns: []uint32{14618, 16509}, shared: true, bound: true},
-	{name: "other-monitor", class: Monitor, words: []string{"site24x7", "datadog/synthetics", "better uptime bot", "betterstack", "newrelicpinger", "updown.io", "hetrixtools", "freshping", "uptime.com", "nodeping", "checkly",
-		"cloudflare-healthchecks", "googlestackdrivermonitoring", "elb-healthchecker", "grafana", "blackbox-exporter", "blackbox exporter", "uptime-kuma", "zabbix", "check_http", "gtmetrix", "chrome-lighthouse", "w3c_validator"}},
+	{name: "other-monitor", class: Monitor, words: []string{
+		"site24x7", "datadog/synthetics", "better uptime bot", "betterstack", "newrelicpinger", "updown.io", "hetrixtools", "freshping", "uptime.com", "nodeping", "checkly",
+		"cloudflare-healthchecks", "googlestackdrivermonitoring", "elb-healthchecker", "grafana", "blackbox-exporter", "blackbox exporter", "uptime-kuma", "zabbix", "check_http", "gtmetrix", "chrome-lighthouse", "w3c_validator",
+	}},
 }
 
 func crawlerNeedles() []needle {

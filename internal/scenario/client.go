@@ -63,8 +63,15 @@ var kinds = [...]struct {
 	kind agent.Kind
 	fact uint64
 }{
-	{agent.Tool, isTool}, {agent.Library, isLibrary}, {agent.Browser, isBrowser}, {agent.Empty, isNameless},
-	{agent.Outdated, isOutdated}, {agent.Bot, isBot}, {agent.App | agent.WebView, isApp}, {agent.Headless, isHeadless}, {agent.Broken, isBroken},
+	{agent.Tool, isTool},
+	{agent.Library, isLibrary},
+	{agent.Browser, isBrowser},
+	{agent.Empty, isNameless},
+	{agent.Outdated, isOutdated},
+	{agent.Bot, isBot},
+	{agent.App | agent.WebView, isApp},
+	{agent.Headless, isHeadless},
+	{agent.Broken, isBroken},
 }
 
 // agentVerdicts is how many verdicts on user agents a Matcher keeps: a power of two.
@@ -158,7 +165,12 @@ var translation = [...]struct {
 	finding payload.Finding
 	fact    uint64
 }{
-	{payload.SQL | payload.NoSQL, hasSQL}, {payload.Script, hasScript}, {payload.Traversal | payload.NullByte, hasTraversal},
-	{payload.Command | payload.Code, hasCommand}, {payload.Template, hasTemplate}, {payload.Lookup, hasLookup},
-	{payload.Header, hasSplit}, {payload.Internal, hasSSRF},
+	{payload.SQL | payload.NoSQL, hasSQL},
+	{payload.Script, hasScript},
+	{payload.Traversal | payload.NullByte, hasTraversal},
+	{payload.Command | payload.Code, hasCommand},
+	{payload.Template, hasTemplate},
+	{payload.Lookup, hasLookup},
+	{payload.Header, hasSplit},
+	{payload.Internal, hasSSRF},
 }
