@@ -46,9 +46,10 @@ type Config struct {
 	// quarter the values that scenarios count only once, an eighth the request
 	// ids that reveal duplicates, and an eighth the sample requests of alerts.
 	// Scenarios with members take a sixteenth of it out of the quarter.
-	// It is reserved by New and never grows, and lies outside of Go's heap: its
-	// pages come into being as they are first used, so that a quiet service stays
-	// small. 0 takes DefaultMemory; the least is 256 KiB for each shard.
+	// It is reserved by New and never grows, and lies outside of Go's heap. Its pages
+	// come into being as they are first used; where the system has large pages these are
+	// of 2 MiB, and some thousand clients touch most of them: so count on all of it. 0 takes
+	// DefaultMemory; the least is 256 KiB for each shard.
 	Memory int64
 
 	// Alert is called for every overflow, on the goroutine that called Process.

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"maps"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -124,9 +125,7 @@ func (q *request) event() *event {
 			m[key] = value
 		}
 	}
-	for key, value := range q.logged {
-		e.Parsed[key] = value
-	}
+	maps.Copy(e.Parsed, q.logged)
 	path := q.stem
 	if q.query != "" {
 		path += "?" + q.query

@@ -124,8 +124,8 @@ func (m *Matcher) combine(r *cloudfront.Record, facts *Facts) {
 // split is Record.Path and Record.Query in one.
 func split(r *cloudfront.Record) (path, query []byte) {
 	stem := r.Raw(cloudfront.FieldCSURIStem)
-	if i := bytes.IndexByte(stem, '?'); i >= 0 {
-		return stem[:i], stem[i+1:]
+	if before, after, ok := bytes.Cut(stem, []byte{'?'}); ok {
+		return before, after
 	}
 	return stem, r.Raw(cloudfront.FieldCSURIQuery)
 }

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"maps"
 	"strings"
 
 	"github.com/expr-lang/expr/vm"
@@ -36,9 +37,7 @@ func (x *expression) run(machine *vm.VM, e *env) (any, error) {
 	if x.setMeta { // what one filter sets, no other sees
 		meta := e.Evt.Meta
 		e.Evt.Meta = make(map[string]string, len(meta)+1)
-		for key, value := range meta {
-			e.Evt.Meta[key] = value
-		}
+		maps.Copy(e.Evt.Meta, meta)
 		defer func() { e.Evt.Meta = meta }()
 	}
 	return machine.Run(x.program, e)

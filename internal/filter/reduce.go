@@ -3,6 +3,7 @@ package filter
 import (
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 )
 
@@ -60,12 +61,7 @@ func foldsCase(re *syntax.Regexp) bool {
 	if re.Flags&syntax.FoldCase != 0 {
 		return true
 	}
-	for _, sub := range re.Sub {
-		if foldsCase(sub) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(re.Sub, foldsCase)
 }
 
 const maxRequired = 32

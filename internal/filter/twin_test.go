@@ -180,11 +180,11 @@ func TestMatchIsExpr(t *testing.T) {
 			}
 			got, want := m.Match(r, &facts, nil), plainMatch(s, r, &facts)
 			if !slices.Equal(got, want) {
-				text := ""
+				var text strings.Builder
 				for i, src := range sources {
-					text += fmt.Sprintf("%d: %s\n   %s\n", i, src.Text, s.formulas[i].root)
+					text.WriteString(fmt.Sprintf("%d: %s\n   %s\n", i, src.Text, s.formulas[i].root))
 				}
-				t.Fatalf("%+v: compiled %v, expr %v of\n%s", h, got, want, text)
+				t.Fatalf("%+v: compiled %v, expr %v of\n%s", h, got, want, text.String())
 			}
 		}
 	})
