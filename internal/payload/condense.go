@@ -5,26 +5,26 @@ import "encoding/binary"
 // Limits of what is read of a column, in bytes as logged.
 const (
 	maxWhole = 512 // a text up to this long, condensed, is read whole
-	maxHead  = 288 // of a longer one, condensed: from its beginning
-	maxTail  = 128 // and from its end
+	maxHead  = 128 // of a longer one, condensed: from its beginning
+	maxTail  = 96  // and from its end
 	keptRun  = 16  // of a plain stretch, at either end
 )
 
-// condense returns what is read of a column. A text that is not too long is
+// condense returns what is read of a column, and whether that is all that matters of it. A text that is not too long is
 // returned as it is. Of a longer one long stretches of letters and digits, in which
 // nothing begins or ends, are cut out but for their ends: so an attack behind
 // kilobytes of padding stays in sight. If that is still too long, its beginning and
 // its end are read: somebody who stuffs a request with what looks like an attack
 // can hide one in the middle of it.
-func (s *Scanner) condense(raw []byte) []byte {
+func (s *Scanner) condense(raw []byte) (short []byte, complete bool) {
 	if len(raw) <= maxWhole {
-		return raw
+		return raw, true
 	}
 	head, rest := appendHead(s.short[:0], raw, maxHead)
 	whole, more := appendHead(head, raw[rest:], maxWhole)
 	if rest+more == len(raw) {
 		s.short = whole
-		return whole
+		return whole, true
 	}
 	// The end begins in the middle of something: what is open there is unknown.
 	head = append(whole[:len(head)], cutOff, '&', cutOff)
@@ -34,10 +34,10 @@ func (s *Scanner) condense(raw []byte) []byte {
 	tail := s.short[n:]
 	for i, c := range tail[:min(len(tail), keptRun)] {
 		if c == '%' || c == '&' || c == '+' {
-			return append(s.short[:n], tail[i:]...)
+			return append(s.short[:n], tail[i:]...), false
 		}
 	}
-	return s.short
+	return s.short, false
 }
 
 // cutOff begins a value whose beginning was left out, and ends one whose end was.

@@ -15,6 +15,7 @@ type Scanner struct {
 	short    []byte // condensed
 	squashed []byte // with a file's name in its plainest spelling
 	tokens   []token
+	enough   Finding // of the text at hand: each of these is all that has to be found
 }
 
 // New returns a Scanner.
@@ -62,15 +63,21 @@ func (s *Scanner) UserAgent(raw []byte) Finding {
 	if !isOddAgent(raw) {
 		return 0
 	}
-	return s.read(raw, inAgent) & (SQL | Script | Command | Code | Lookup | Header)
+	return s.read(raw, inAgent) & agentFindings
 }
 
-// read decodes a column and reads it.
+// read decodes a column and reads it. One that is too long to be read whole is stuffed,
+// and made to be dear: reading it ends with the first finding.
 func (s *Scanner) read(raw []byte, where place) Finding {
-	text := s.decode(s.condense(raw), where)
+	short, whole := s.condense(raw)
+	s.enough = 0
+	if !whole {
+		s.enough = decisive[where]
+	}
+	text := s.decode(short, where)
 	signs := needles.Find(text)
 	found := signs.finding()
-	if signs&anyHint == 0 {
+	if signs&anyHint == 0 || s.enough&found != 0 {
 		return found
 	}
 	if signs&hintFile != 0 {
@@ -79,16 +86,22 @@ func (s *Scanner) read(raw []byte, where place) Finding {
 	if signs&hintNull != 0 && cutsShort(text, where) {
 		found |= NullByte
 	}
-	if signs&^(hintFile|hintNull)&anyHint != 0 {
+	if signs&^(hintFile|hintNull)&anyHint != 0 && s.enough&found == 0 {
 		found |= s.values(text, signs)
 	}
 	return found
 }
 
+// decisive says of a place which findings there are as good as any other that its
+// reader asks for. Of headers, different readers ask for different ones.
+var decisive = [...]Finding{inPath: 1<<numFindings - 1, inQuery: 1<<numFindings - 1, inHeader: 0, inAgent: agentFindings}
+
+const agentFindings = SQL | Script | Command | Code | Lookup | Header
+
 // values reads each parameter of a text closer.
 func (s *Scanner) values(text []byte, signs signs) (found Finding) {
 	s.tokens = s.tokens[:0]
-	for rest, more := text, true; more; {
+	for rest, more := text, true; more && s.enough&found == 0; {
 		var param []byte
 		param, rest, more = bytes.Cut(rest, []byte{nextParam})
 		name, value, named := bytes.Cut(param, []byte{nextValue})
@@ -117,19 +130,19 @@ func (s *Scanner) value(value []byte, signs signs, m sign) (found Finding) {
 	if signs&hintSQL != 0 && (m&signSQL != 0 || signs&hintSQLWords != 0) {
 		found |= s.sql(value)
 	}
-	if signs&hintMarkup != 0 && m&signMarkup != 0 && holdsMarkup(value, signs&hintCall != 0) {
+	if signs&hintMarkup != 0 && m&signMarkup != 0 && s.enough&found == 0 && holdsMarkup(value, signs&hintCall != 0) {
 		found |= Script
 	}
-	if signs&hintCommand != 0 && m&signCommand != 0 && holdsCommand(value) {
+	if signs&hintCommand != 0 && m&signCommand != 0 && s.enough&found == 0 && holdsCommand(value) {
 		found |= Command
 	}
-	if signs&hintTemplate != 0 && m&signTemplate != 0 {
+	if signs&hintTemplate != 0 && m&signTemplate != 0 && s.enough&found == 0 {
 		found |= expressions(value)
 	}
-	if signs&hintBreak != 0 && m&signBreak != 0 && splitsHeader(value) {
+	if signs&hintBreak != 0 && m&signBreak != 0 && s.enough&found == 0 && splitsHeader(value) {
 		found |= Header
 	}
-	if signs&hintCode != 0 && m&signCode != 0 && holdsCode(value) {
+	if signs&hintCode != 0 && m&signCode != 0 && s.enough&found == 0 && holdsCode(value) {
 		found |= Code
 	}
 	return found

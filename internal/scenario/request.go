@@ -202,17 +202,18 @@ func (m *Matcher) readPath(raw []byte) *pathVerdict {
 	return v
 }
 
-// What a path names stands in its first segments and in its last. Of a path of more
-// than both together, in bytes as logged, what lies between is read for attacks alone.
+// What a path names stands in its first segments and in its last. Of one of more than
+// pathWhole bytes, as logged, what lies between these is read for attacks alone.
 const (
-	pathHead = 384
-	pathTail = 128
+	pathWhole = 512
+	pathHead  = 192
+	pathTail  = 96
 )
 
 // appendEnds appends a path, decoded, or the ends of a long one with a '-' between
 // them, and returns where that is: -1 if nothing was left out.
 func appendEnds(dst, raw []byte) (ends []byte, cut int) {
-	if len(raw) <= pathHead+pathTail {
+	if len(raw) <= pathWhole {
 		return cloudfront.Decode(dst, raw, false), -1
 	}
 	dst = cloudfront.Decode(dst, raw[:pathHead], false)
@@ -241,6 +242,9 @@ func (m *Matcher) readQuery(raw []byte) uint64 {
 	if len(raw) < shortQuery {
 		return findings(m.scanner.Query(raw)) | cacheBuster(raw) | authorQuery(raw)
 	}
+	if len(raw) > longQuery {
+		return findings(m.scanner.Query(raw)) | cacheBuster(raw)
+	}
 	hash := maphash.Bytes(m.set.seed, raw)
 	v := &m.queries[hash%queryVerdicts]
 	if v.hash != hash {
@@ -249,9 +253,12 @@ func (m *Matcher) readQuery(raw []byte) uint64 {
 	return v.facts
 }
 
-// shortQuery is the length in bytes below which reading a query costs no more than
-// looking up what it says.
-const shortQuery = 24
+// Below shortQuery and above longQuery, in bytes, reading a query costs no more than
+// looking up what it says: of a long one little is read, and all of it would be hashed.
+const (
+	shortQuery = 24
+	longQuery  = 2048
+)
 
 // findings translates what a payload holds.
 func findings(f payload.Finding) uint64 {
