@@ -31,7 +31,7 @@ func column(r *cloudfront.Record, f fieldID) []byte {
 func fieldText(raw, buf []byte, f fieldID) []byte {
 	switch f {
 	case fieldAgent, fieldReferer:
-		return wire(buf, raw)
+		return looked(buf, raw)
 	case fieldVersion:
 		version, ok := bytes.CutPrefix(raw, []byte("HTTP/"))
 		if !ok {

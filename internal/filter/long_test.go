@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestLongTexts: texts that are scanned in lanes are found in as short ones are.
+// TestLongTexts: texts that are scanned in lanes are found in as short ones are, up to
+// the length that is looked at whole.
 func TestLongTexts(t *testing.T) {
 	var sources []Source
 	add := func(format string, args ...any) {
@@ -32,7 +33,8 @@ func TestLongTexts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := func(label string) string {
 			seed := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d", "/", "abc", "%2541", "x", "?", "%C3%A9", "cccc"}), 1, 12).Draw(t, label)
-			b := strings.Repeat(strings.Join(seed, ""), rapid.IntRange(1, 200).Draw(t, "times"))
+			b := strings.Join(seed, "")
+			b = strings.Repeat(b, rapid.IntRange(1, max(1, (maxLooked-50)/len(b))).Draw(t, "times"))
 			at := rapid.IntRange(0, len(b)).Draw(t, "at")
 			return b[:at] + rapid.SampledFrom(needles).Draw(t, "needle") + b[at:]
 		}
@@ -43,4 +45,56 @@ func TestLongTexts(t *testing.T) {
 			t.Fatalf("%+v: compiled %v, expr %v", h, got, want)
 		}
 	})
+}
+
+// TestEndsOfLongTexts: of a text of any length the ends are looked at, whatever is cut
+// apart there, and values tell apart what differs anywhere.
+func TestEndsOfLongTexts(t *testing.T) {
+	var sources, values []Source
+	source := func(text string) Source { return Source{Text: text, File: "f", Line: 1} }
+	for _, field := range []string{"Meta.http_path", "Parsed.request", "Parsed.http_args", "Parsed.http_user_agent"} {
+		sources = append(sources, source("PathUnescape(evt."+field+`) contains "n'le"`))
+		values = append(values, source("evt."+field))
+	}
+	s, err := Compile(sources, values, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := s.NewMatcher()
+	for _, piece := range []string{"a", "%2527", "%27", "/b", "%", "\\"} {
+		for n := range 20 {
+			pad := strings.Repeat("x", n) + strings.Repeat(piece, 3*maxLooked/len(piece))
+			if piece == "%" {
+				pad = strings.Repeat("%25", maxLooked)
+			}
+			for _, long := range []string{"/n%2527le" + pad, "/" + pad + "n%2527le"} {
+				if piece == "%" {
+					long = strings.Replace(long, "%2527", "%27", 1) // nothing else can be undone
+				}
+				h := hit{stem: long, query: long, agent: long}
+				var facts Facts
+				if got := m.Match(h.record(t), &facts, nil); len(got) != len(sources) {
+					t.Fatalf("of %d filters %v hold: %.40s ... %s", len(sources), got, long, long[len(long)-20:])
+				}
+				var seen [][]uint64
+				for _, middle := range []string{"1", "2", "%2531"} {
+					other := long[:len(long)/2] + "/" + middle + long[len(long)/2:]
+					m.Match(hit{stem: other, query: other, agent: other}.record(t), &facts, nil)
+					var all []uint64
+					for i := range values {
+						value, _ := m.Value(i)
+						all = append(all, value)
+					}
+					for _, before := range seen {
+						for i := range all {
+							if all[i] == before[i] {
+								t.Fatalf("%s is the same for two texts", values[i].Text)
+							}
+						}
+					}
+					seen = append(seen, all)
+				}
+			}
+		}
+	}
 }

@@ -141,7 +141,7 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	if len(query) == 0 {
 		flags, words, hit := m.stems.slot(key)
 		if !hit {
-			u.text = wire(u.text[:0], stem)
+			u.text = looked(u.text[:0], stem)
 			*flags = flagsOf(u.text, true)
 			u.all(u.text, words)
 		}
@@ -150,7 +150,7 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	key += behindPath
 	flags, ofStem, hit := m.stems.slot(key)
 	if !hit {
-		u.text = wire(u.text[:0], stem)
+		u.text = looked(u.text[:0], stem)
 		if *flags = flagsOf(u.text, true); *flags&isOdd == 0 {
 			u.stem(u.text, ofStem)
 		}
@@ -158,7 +158,7 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	queryKey := maphash.Bytes(seed, query)
 	queryFlags, ofQuery, hit := m.queries.slot(queryKey)
 	if !hit {
-		u.text = wire(u.text[:0], query)
+		u.text = looked(u.text[:0], query)
 		if *queryFlags = flagsOf(u.text, false); *queryFlags&isOdd == 0 {
 			u.query(u.text, ofQuery)
 		}
@@ -167,8 +167,8 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	if all&isOdd != 0 {
 		_, words, hit := m.wholes.slot(key ^ bits.RotateLeft64(queryKey, 32))
 		if !hit {
-			u.text = append(wire(u.text[:0], stem), '?')
-			u.text = wire(u.text, query)
+			u.text = append(looked(u.text[:0], stem), '?')
+			u.text = looked(u.text, query)
 			u.all(u.text, words)
 		}
 		return words
@@ -188,8 +188,8 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	}
 	_, words, hit := m.wholes.slot(key ^ bits.RotateLeft64(queryKey, 32))
 	if !hit {
-		u.text = append(wire(u.text[:0], stem), '?')
-		u.text = wire(u.text, query)
+		u.text = append(looked(u.text[:0], stem), '?')
+		u.text = looked(u.text, query)
 		copy(words, m.url)
 		u.whole(u.text, all&isEscaped != 0, words)
 	}

@@ -197,6 +197,35 @@ var hexDigits = func() (values [256]byte) {
 	return values
 }()
 
+// Of a column of more than maxLooked bytes, as logged, only the first and the last are
+// looked at. Atoms are then about these: a client that pads a request to kilobytes may
+// hide something between them, and may not make it dear.
+const (
+	maxLooked  = 2048
+	lookedHead = 1536
+	lookedTail = maxLooked - lookedHead
+)
+
+// looked appends what is looked at of a column, with the log's escapes undone.
+func looked(dst, raw []byte) []byte {
+	if len(raw) <= maxLooked {
+		return wire(dst, raw)
+	}
+	head, tail := raw[:lookedHead], raw[len(raw)-lookedTail:]
+	// An escape that is broken would leave all others as they are.
+	if i := bytes.LastIndexByte(head[lookedHead-2:], '%'); i >= 0 {
+		head = head[:lookedHead-2+i]
+	}
+	dst = wire(dst, head)
+	if i := bytes.LastIndexByte(dst[len(dst)-2:], '%'); i >= 0 { // one of the client's own
+		dst = dst[:len(dst)-2+i]
+	}
+	if i := bytes.LastIndexByte(raw[len(raw)-lookedTail-2:len(raw)-lookedTail], '%'); i >= 0 {
+		tail = tail[i+1:]
+	}
+	return wire(dst, tail)
+}
+
 // wire appends a column with the log's escapes undone.
 func wire(dst, raw []byte) []byte {
 	if bytes.IndexByte(raw, '%') < 0 {

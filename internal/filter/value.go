@@ -197,9 +197,13 @@ func (m *Matcher) targetValue(f fieldID) uint64 {
 	}
 	if m.valued&isLaid == 0 {
 		m.valued |= isLaid
-		m.text = wire(m.text[:0], stem)
+		undo := wire
+		if len(stem)+len(query) > maxLooked {
+			undo = asLogged
+		}
+		m.text = undo(m.text[:0], stem)
 		if len(query) > 0 {
-			m.text = wire(append(m.text, '?'), query)
+			m.text = undo(append(m.text, '?'), query)
 		}
 		m.layout = lay(m.text)
 	}
@@ -212,6 +216,10 @@ func (m *Matcher) targetValue(f fieldID) uint64 {
 	at := m.layout.span(f)
 	return m.hash(m.text[at.from:at.to])
 }
+
+// asLogged appends a column with the escapes of the log. It serves for long ones: a value that is cut out of
+// it tells apart what it would without escapes, unless the log escapes a '/', '.' or '?'.
+func asLogged(dst, raw []byte) []byte { return append(dst, raw...) }
 
 // isLaid marks, beside the fields whose fingerprints are known, that text and layout are.
 const isLaid = 1 << 31
