@@ -71,7 +71,7 @@ func parseStandardTwin(names []string, line string) (twin, error) {
 	if _, err := fmt.Sscanf(named["sc-status"], "%3d", &t.status); err == nil {
 		digits = fmt.Sprintf("%03d", t.status)
 	}
-	if digits != named["sc-status"] {
+	if digits == "" || digits != named["sc-status"] {
 		return twin{}, RejectStatus
 	}
 	version, ok := strings.CutPrefix(named["cs-protocol-version"], "HTTP/")
