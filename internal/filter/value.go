@@ -217,8 +217,9 @@ func (m *Matcher) targetValue(f fieldID) uint64 {
 	return m.hash(m.text[at.from:at.to])
 }
 
-// asLogged appends a column with the escapes of the log. It serves for long ones: a value that is cut out of
-// it tells apart what it would without escapes, unless the log escapes a '/', '.' or '?'.
+// asLogged appends a column with the escapes of the log. It serves for long ones: a value
+// that is cut out of it tells apart what it would without escapes, unless the log escapes
+// a '/', '.' or '?'.
 func asLogged(dst, raw []byte) []byte { return append(dst, raw...) }
 
 // isLaid marks, beside the fields whose fingerprints are known, that text and layout are.
