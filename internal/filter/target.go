@@ -23,6 +23,7 @@ type target struct {
 	maybe   []uint64
 	spans   []span
 	scratch scratch
+	number  [20]byte // of http_args_len
 	text    []byte
 	tmp     []byte
 }
@@ -377,7 +378,6 @@ func (u *target) undoView(i int, text []byte, at span, bits []uint64) {
 
 // test runs the tests of some fields.
 func (u *target) test(text []byte, l *layout, bits []uint64, mine func(fieldID) bool) {
-	var number [20]byte
 	var args []byte // http_args_len
 	for _, a := range u.ix.tests {
 		if !mine(a.field) {
@@ -387,7 +387,7 @@ func (u *target) test(text []byte, l *layout, bits []uint64, mine func(fieldID) 
 		switch a.field {
 		case fieldArgsLen:
 			if args == nil {
-				args = number[:0]
+				args = u.number[:0]
 				if l.hasDir {
 					args = strconv.AppendInt(args, int64(utf8.RuneCount(text[l.args.from:l.args.to])), 10)
 				}
