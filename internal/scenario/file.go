@@ -212,17 +212,11 @@ func (p *parser) boolean(key string, n *yaml.Node) bool {
 }
 
 func (p *parser) kind(s *Scenario, key string, n *yaml.Node) {
-	switch n.Value {
-	case "counter", "bayesian":
+	if n.Value == "counter" || n.Value == "bayesian" {
 		p.fail(n, key, "%s scenarios are not supported: leaky, trigger and conditional are", n.Value)
 		return
 	}
-	i := slices.Index(kindNames[:], n.Value)
-	if i < 0 {
-		p.fail(n, key, "%q: allowed are %s", n.Value, strings.Join(kindNames[:], ", "))
-		return
-	}
-	s.Kind = Kind(i)
+	s.Kind = Kind(p.word(key, n, kindNames[:]))
 }
 
 func (p *parser) counterDuration(s *Scenario, key string, n *yaml.Node) {
@@ -243,31 +237,25 @@ func (p *parser) cacheSize(s *Scenario, key string, n *yaml.Node) {
 	s.CacheSize = max(0, size)
 }
 
-func (p *parser) severity(s *Scenario, key string, n *yaml.Node) {
-	i := slices.Index(severityNames[:], n.Value)
+// word returns the index of a text in the words that are allowed.
+func (p *parser) word(key string, n *yaml.Node, words []string) int {
+	i := slices.Index(words, n.Value)
 	if i < 0 {
-		p.fail(n, key, "%q: allowed are %s", n.Value, strings.Join(severityNames[:], ", "))
-		return
+		p.fail(n, key, "%q: allowed are %s", n.Value, strings.Join(words, ", "))
 	}
-	s.Severity = Severity(i)
+	return max(0, i)
+}
+
+func (p *parser) severity(s *Scenario, key string, n *yaml.Node) {
+	s.Severity = Severity(p.word(key, n, severityNames[:]))
 }
 
 func (p *parser) mode(s *Scenario, key string, n *yaml.Node) {
-	i := slices.Index(modeNames[:], n.Value)
-	if i < 0 {
-		p.fail(n, key, "%q: allowed are %s", n.Value, strings.Join(modeNames[:], ", "))
-		return
-	}
-	s.Mode = Mode(i)
+	s.Mode = Mode(p.word(key, n, modeNames[:]))
 }
 
 func (p *parser) weight(s *Scenario, key string, n *yaml.Node) {
-	i := slices.Index(weightNames[:], n.Value)
-	if i < 0 {
-		p.fail(n, key, "%q: allowed are %s", n.Value, strings.Join(weightNames[:], ", "))
-		return
-	}
-	s.weight = weight(i)
+	s.weight = weight(p.word(key, n, weightNames[:]))
 }
 
 // pairs calls f for each key of a mapping.
