@@ -24,6 +24,7 @@ type DynamoDBConfig struct {
 // streams or transactions. All reads are consistent, so it cannot show that a
 // client forgot to ask for one.
 type dynamo struct {
+	unlimited
 	cfg Config
 
 	mu     sync.Mutex
@@ -79,7 +80,7 @@ func on[In any, P interface {
 	}
 }
 
-func (d *dynamo) serve(w http.ResponseWriter, _ *http.Request, action string, body []byte) {
+func (d *dynamo) carryOut(w http.ResponseWriter, _ *http.Request, action string, body []byte) {
 	out, err := dynamoTable[action](d, w, body)
 	reply(w, out, validation(err))
 }

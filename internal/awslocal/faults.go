@@ -1,6 +1,7 @@
 package awslocal
 
 import (
+	"context"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -19,7 +20,8 @@ const (
 type FaultKind string
 
 // The kinds of fault. "After" ones carry the call out first, and so leave the
-// client not knowing; all others leave the state as it was.
+// client not knowing; a late one does so in the end. All others leave the state
+// as it was.
 const (
 	FaultThrottle   FaultKind = "throttle"    // the service's own throttling error
 	FaultError      FaultKind = "error"       // the service's 500, or Code with Status
@@ -28,12 +30,15 @@ const (
 	FaultReset      FaultKind = "reset"       // the connection breaks before the call is carried out
 	FaultResetAfter FaultKind = "reset-after" // the connection breaks instead of an answer
 	FaultHang       FaultKind = "hang"        // no answer until the client gives up
+	FaultHangAfter  FaultKind = "hang-after"  // the same, after the call was carried out
+	FaultLate       FaultKind = "late"        // the same, and the call is carried out Delay after it came, client or not
 )
 
 // FaultKinds returns every kind.
 func FaultKinds() []FaultKind {
 	return []FaultKind{
-		FaultThrottle, FaultError, FaultErrorAfter, FaultDelay, FaultReset, FaultResetAfter, FaultHang,
+		FaultThrottle, FaultError, FaultErrorAfter, FaultDelay, FaultReset, FaultResetAfter,
+		FaultHang, FaultHangAfter, FaultLate,
 	}
 }
 
@@ -56,7 +61,7 @@ type Fault struct {
 	For   time.Duration // 0 = for ever
 
 	Do      FaultKind
-	Delay   time.Duration // real time (or a synctest bubble's) to wait first, with any kind
+	Delay   time.Duration // real time (or a synctest bubble's) to wait first, with any kind; of FaultLate, until it is carried out
 	Code    string        // error code instead of the service's own; for error kinds
 	Status  int           // its HTTP status; 0 = 400 with a Code, else 500
 	Message string        // its message; "" = a fitting one
@@ -151,7 +156,9 @@ func (f *Faults) strike(service, action string) (wait time.Duration, what *Fault
 		if !r.fits(service, action, now) || !r.roll(f.seed, i) {
 			continue
 		}
-		wait += r.Delay
+		if r.Do != FaultLate {
+			wait += r.Delay
+		}
 		if r.Do != FaultDelay {
 			return wait, &r.Fault
 		}
@@ -194,21 +201,28 @@ func (f *Faults) serve(x *exchange, r *http.Request, rt *route, action string, b
 		}
 	}
 	if fault == nil {
-		rt.service.serve(x, r, action, body)
+		rt.serve(x, r, action, body)
 		return
 	}
 	x.call.Fault = fault.Do
 	switch fault.Do {
-	case FaultHang:
-		<-r.Context().Done()
-		panic(http.ErrAbortHandler)
-	case FaultErrorAfter, FaultResetAfter:
+	case FaultErrorAfter, FaultResetAfter, FaultHangAfter:
 		client := x.ResponseWriter
 		x.ResponseWriter = void{}
-		rt.service.serve(x, r, action, body)
+		rt.serve(x, r, action, body)
 		x.ResponseWriter, x.call.Status, x.call.Code = client, 0, ""
+	case FaultLate:
+		if !rt.service.admit(x, r, action) {
+			return
+		}
+		unheard := r.WithContext(context.WithoutCancel(r.Context()))
+		time.AfterFunc(fault.Delay, func() { rt.service.carryOut(void{}, unheard, action, body) })
 	}
-	if fault.Do == FaultReset || fault.Do == FaultResetAfter {
+	switch fault.Do {
+	case FaultHang, FaultHangAfter, FaultLate:
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler)
+	case FaultReset, FaultResetAfter:
 		panic(http.ErrAbortHandler)
 	}
 	writeError(x, fault.err(rt.name, action))

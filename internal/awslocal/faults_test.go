@@ -205,6 +205,45 @@ func TestFaultDelayAndHang(t *testing.T) {
 	})
 }
 
+// A call may be carried out though its client gave up, at once or a while later.
+func TestFaultsAfterWhichTheClientIsGone(t *testing.T) {
+	for _, tt := range []struct {
+		fault       Fault
+		atOnce, end string // how often the call was carried out
+	}{
+		{Fault{Do: FaultHang}, "0", "0"},
+		{Fault{Do: FaultHangAfter}, "1", "1"},
+		{Fault{Do: FaultLate, Delay: 8 * time.Second}, "0", "1"},
+		{Fault{Do: FaultLate, Delay: time.Second}, "1", "1"},
+	} {
+		t.Run(string(tt.fault.Do), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, _ := faulty(t, tt.fault)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				start := time.Now()
+				_, err := newDynamoClient(s).UpdateItem(ctx, &dynamodb.UpdateItemInput{
+					TableName: aws.String("leases"), Key: attributes{"ShardID": str("a")}, UpdateExpression: aws.String("ADD n :1"),
+					ExpressionAttributeValues: attributes{":1": num("1")},
+				})
+				if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 5*time.Second {
+					t.Errorf("%v after %v", err, time.Since(start))
+				}
+				if call := s.Calls()[1]; call.Fault != tt.fault.Do || call.Status != 0 {
+					t.Errorf("noted as %+v", call)
+				}
+				if got := applied(t, s); got != tt.atOnce {
+					t.Errorf("when the client gave up it was carried out %s times, want %s", got, tt.atOnce)
+				}
+				time.Sleep(5 * time.Second)
+				if got := applied(t, s); got != tt.end {
+					t.Errorf("in the end it was carried out %s times, want %s", got, tt.end)
+				}
+			})
+		})
+	}
+}
+
 // Over a port, a cut connection is one that a real client sees break.
 func TestFaultsOverAPort(t *testing.T) {
 	s := New(Config{})

@@ -14,7 +14,8 @@ import (
 // scripted stands in for a service and lets a test write the answer.
 type scripted func(w http.ResponseWriter, r *http.Request)
 
-func (s scripted) serve(w http.ResponseWriter, r *http.Request, _ string, _ []byte) { s(w, r) }
+func (scripted) admit(http.ResponseWriter, *http.Request, string) bool                 { return true }
+func (s scripted) carryOut(w http.ResponseWriter, r *http.Request, _ string, _ []byte) { s(w, r) }
 
 // scriptedServer has one service with an action that streams and one that does not.
 func scriptedServer(serve scripted) *Server {

@@ -48,6 +48,8 @@ func (c KinesisConfig) withDefaults() KinesisConfig {
 // Kinesis is the stand-in for Kinesis data streams. A stream is ACTIVE as soon
 // as it is made, and resharding is done when its call returns.
 type Kinesis struct {
+	unlimited // by the server: shards and streams have limits of their own
+
 	cfg       KinesisConfig
 	now       func() time.Time
 	account   string
@@ -95,7 +97,7 @@ var kinesisTable = map[string]kinesisAction{
 // kinesisActions are the actions that are routed to the stand-in.
 var kinesisActions = slices.Sorted(maps.Keys(kinesisTable))
 
-func (k *Kinesis) serve(w http.ResponseWriter, r *http.Request, action string, body []byte) {
+func (k *Kinesis) carryOut(w http.ResponseWriter, r *http.Request, action string, body []byte) {
 	kinesisTable[action](k, w, r, body)
 }
 

@@ -76,7 +76,7 @@ func BenchmarkPutRecords(b *testing.B) {
 		r.ok(err)
 		measured(b, 500, func() {
 			for b.Loop() {
-				r.server.kinesis.serve(sink{make(http.Header)}, nil, "PutRecords", body)
+				r.server.kinesis.carryOut(sink{make(http.Header)}, nil, "PutRecords", body)
 			}
 		})
 		if s, _ := r.server.Kinesis().Status(r.stream); s.Records() < uint64(b.N)*500 {
@@ -116,13 +116,13 @@ func BenchmarkGetRecords(b *testing.B) {
 		r, iterator := load(b)
 		body := fmt.Appendf(nil, `{"ShardIterator":%q}`, *iterator)
 		w := httptest.NewRecorder()
-		r.server.kinesis.serve(w, nil, "GetRecords", body)
+		r.server.kinesis.carryOut(w, nil, "GetRecords", body)
 		if w.Body.Len() < 10_000*lineSize {
 			b.Fatalf("a page of %d bytes", w.Body.Len())
 		}
 		measured(b, 10_000, func() {
 			for b.Loop() {
-				r.server.kinesis.serve(sink{make(http.Header)}, nil, "GetRecords", body)
+				r.server.kinesis.carryOut(sink{make(http.Header)}, nil, "GetRecords", body)
 			}
 		})
 	})

@@ -518,7 +518,7 @@ func FuzzKinesis(f *testing.F) {
 		r := newRig(t, Config{Kinesis: KinesisConfig{Unlimited: true}}, 2)
 		r.put("a", "b", "c", "d", "e")
 		w := httptest.NewRecorder()
-		r.server.kinesis.serve(w, httptest.NewRequest("POST", "/", nil), name, body)
+		r.server.kinesis.carryOut(w, httptest.NewRequest("POST", "/", nil), name, body)
 		if w.Code != 200 && w.Code != 400 {
 			t.Fatalf("%s %q: %d %s", name, body, w.Code, w.Body)
 		}

@@ -47,10 +47,19 @@ func (c Config) withDefaults() Config {
 const maxBody = 16 << 20 // bytes
 
 // service is one stand-in. It is handed only actions that are in its list, and
-// must leave w alone after serve has returned.
+// must leave w alone after a method has returned.
 type service interface {
-	serve(w http.ResponseWriter, r *http.Request, action string, body []byte)
+	// admit notes that a call came, and tells whether it may be carried out. If
+	// not, it has answered.
+	admit(w http.ResponseWriter, r *http.Request, action string) bool
+	// carryOut does what an admitted call asks for, and answers.
+	carryOut(w http.ResponseWriter, r *http.Request, action string, body []byte)
 }
+
+// unlimited is a service whose calls are admitted whenever they come.
+type unlimited struct{}
+
+func (unlimited) admit(http.ResponseWriter, *http.Request, string) bool { return true }
 
 // A route says how requests for one service are known.
 type route struct {
@@ -60,8 +69,16 @@ type route struct {
 	service service
 }
 
+// serve answers one call, unless it must not be carried out.
+func (rt *route) serve(w http.ResponseWriter, r *http.Request, action string, body []byte) {
+	if rt.service.admit(w, r, action) {
+		rt.service.carryOut(w, r, action, body)
+	}
+}
+
 // Server is the stand-ins behind one handler. It may be used by any number of
-// goroutines, starts none and needs no closing.
+// goroutines, starts none (but for calls that [FaultLate] carries out) and needs no
+// closing.
 type Server struct {
 	cfg    Config
 	routes []*route

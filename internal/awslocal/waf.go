@@ -35,11 +35,19 @@ type WAFConfig struct {
 	// edges: seconds to minutes at AWS. It shows in [WAF.Evaluate] only.
 	Propagation time.Duration
 	// ReadLag is how old the state is that Get and List answer with, lock
-	// tokens included.
+	// tokens included; see [WAF.SetReadLag].
 	ReadLag time.Duration
 	// Page is the most summaries that a List answers with, so that paging can
 	// be seen with few; 0 = AWS's 100.
 	Page int
+
+	// Meddle is called right before an update of an IP set is carried out, with
+	// the set's name: the worst moment for a person's edit, which makes the
+	// update's lock token stale. nil = nobody meddles.
+	Meddle func(set string)
+	// OnWrite is told of every accepted change of an IP set, in their order. It
+	// must not call the stand-in. nil = nobody is told.
+	OnWrite func(Write)
 }
 
 // WAF is the WAFv2 stand-in: IP sets, rule groups and web ACLs of one account.
@@ -52,6 +60,8 @@ type WAF struct {
 	windows    map[window][]time.Time // calls that passed, per quota
 	violations map[string]int
 	writes     []Write
+	getLag     time.Duration
+	listLag    time.Duration
 }
 
 func newWAF(cfg Config) *WAF {
@@ -64,6 +74,8 @@ func newWAF(cfg Config) *WAF {
 		byARN:      make(map[string]*wafResource),
 		windows:    make(map[window][]time.Time),
 		violations: make(map[string]int),
+		getLag:     cfg.WAF.ReadLag,
+		listLag:    cfg.WAF.ReadLag,
 	}
 }
 
@@ -113,12 +125,17 @@ func wafOn[In any](method func(*WAF, wafCall, *In) (any, error)) wafAction {
 	}
 }
 
-func (w *WAF) serve(rw http.ResponseWriter, r *http.Request, action string, body []byte) {
+func (w *WAF) admit(rw http.ResponseWriter, r *http.Request, action string) bool {
 	region, _ := signedFor(r)
-	if !w.withinQuota(region, action) {
+	within := w.withinQuota(region, action)
+	if !within {
 		writeError(rw, throttled(serviceWAF, action))
-		return
 	}
+	return within
+}
+
+func (w *WAF) carryOut(rw http.ResponseWriter, r *http.Request, action string, body []byte) {
+	region, _ := signedFor(r)
 	out, err := wafTable[action](w, wafCall{region, rw}, body)
 	reply(rw, out, err)
 }
@@ -145,6 +162,8 @@ var (
 	wafDescription = regexp.MustCompile(`^[\w+=:#@/\-,\.][\w+=:#@/\-,\.\s]{1,254}[\w+=:#@/\-,\.]$`)
 	wafID          = regexp.MustCompile(`^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$`)
 	wafMetric      = regexp.MustCompile(`^[\w#:\.\-/]{1,255}$`)
+	wafTagKey      = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$`)
+	wafTagValue    = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$`)
 )
 
 // Errors of WAFv2.

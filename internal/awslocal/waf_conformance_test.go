@@ -409,8 +409,10 @@ func (s *wafSuite) tags(t *testing.T) {
 	}
 	_, err = s.TagResource(t.Context(), &wafv2.TagResourceInput{ResourceARN: set.ARN, Tags: many})
 	wantCode(t, err, "WAFTagOperationException")
-	_, err = s.TagResource(t.Context(), &wafv2.TagResourceInput{ResourceARN: set.ARN, Tags: []types.Tag{tag("long", strings.Repeat("x", 257))}})
-	wantCode(t, err, "ValidationException")
+	for _, bad := range []types.Tag{tag("long", strings.Repeat("x", 257)), tag("symbol", "a;b"), tag("a*", "b"), tag("", "b")} {
+		_, err = s.TagResource(t.Context(), &wafv2.TagResourceInput{ResourceARN: set.ARN, Tags: []types.Tag{bad}})
+		wantCode(t, err, "ValidationException")
+	}
 	_, err = s.TagResource(t.Context(), &wafv2.TagResourceInput{ResourceARN: aws.String(*set.ARN + "0"), Tags: []types.Tag{tag("a", "1")}})
 	wantCode(t, err, "WAFNonexistentItemException")
 }

@@ -109,7 +109,7 @@ func (w *WAF) findByARN(c wafCall, kind wafKind, in *getByARNInput) (r *wafResou
 		return nil, nil, err
 	}
 	noteResource(c.w, r.name)
-	if s = w.shown(r); s == nil {
+	if s = w.shown(r, w.getLag); s == nil {
 		return nil, nil, nonexistent(string(kind) + " " + r.name)
 	}
 	return r, s, nil

@@ -24,10 +24,14 @@ func (w *WAF) note(r *wafResource, before, after *addressSet, byHand bool) {
 	if len(w.writes) >= keptWrites {
 		w.writes = slices.Delete(w.writes, 0, keptWrites/10)
 	}
-	w.writes = append(w.writes, Write{
+	write := Write{
 		At: w.cfg.Now(), Scope: r.scope, Set: r.name,
 		Added: after.minus(before), Removed: before.minus(after), Size: len(after.sorted), ByHand: byHand,
-	})
+	}
+	w.writes = append(w.writes, write)
+	if w.cfg.WAF.OnWrite != nil {
+		w.cfg.WAF.OnWrite(write)
+	}
 }
 
 // Writes returns the latest accepted writes of IP sets, their creation

@@ -147,7 +147,7 @@ func (w *WAF) getIPSet(c wafCall, in *identity) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := w.shown(r)
+	s := w.shown(r, w.getLag)
 	if s == nil {
 		return nil, nonexistent("IP set " + in.Name)
 	}
@@ -166,6 +166,9 @@ func (w *WAF) getIPSet(c wafCall, in *identity) (any, error) {
 func (w *WAF) updateIPSet(c wafCall, in *updateIPSetInput) (any, error) {
 	if err := checkDescription(in.Description); err != nil {
 		return nil, err
+	}
+	if w.cfg.WAF.Meddle != nil {
+		w.cfg.WAF.Meddle(in.Name)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

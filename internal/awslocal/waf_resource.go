@@ -39,6 +39,7 @@ type wafResource struct {
 	family  string // of an IP set: IPV4 or IPV6
 	wcu     int    // of a rule group: its fixed capacity
 	tags    []wafTag
+	made    time.Time
 	states  []wafState // oldest first, never empty
 }
 
@@ -71,16 +72,29 @@ func (r *wafResource) asOf(t time.Time) *wafState {
 func (w *WAF) become(r *wafResource, s wafState) string {
 	s.from, s.token = w.cfg.Now(), newID()
 	r.states = append(r.states, s)
-	horizon := s.from.Add(-w.cfg.WAF.Propagation - w.cfg.WAF.ReadLag)
+	horizon := s.from.Add(-w.cfg.WAF.Propagation - max(w.getLag, w.listLag))
 	for len(r.states) > 1 && !r.states[1].from.After(horizon) {
 		r.states = slices.Delete(r.states, 0, 1)
 	}
 	return s.token
 }
 
-// shown is the state that Get and List answer with, nil if r is too new. w.mu is held.
-func (w *WAF) shown(r *wafResource) *wafState {
-	return r.asOf(w.cfg.Now().Add(-w.cfg.WAF.ReadLag))
+// shown is the state that Get or List answers with, nil if r is too new. w.mu is held.
+func (w *WAF) shown(r *wafResource, lag time.Duration) *wafState {
+	at := w.cfg.Now().Add(-lag)
+	if s := r.asOf(at); s != nil || r.made.After(at) {
+		return s
+	}
+	return &r.states[0] // the lag has grown since older ones were forgotten
+}
+
+// SetReadLag says how old the state is from now on that Get and List answer
+// with: each has a lag of its own, so that the two can disagree. Of times before
+// the longest lag until now, only the oldest state that is kept is known.
+func (w *WAF) SetReadLag(get, list time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.getLag, w.listLag = get, list
 }
 
 // create adds a resource. w.mu is held.
@@ -107,6 +121,7 @@ func (w *WAF) create(r *wafResource, s wafState) (any, error) {
 	r.id = newID()
 	r.arn = strings.Join([]string{"arn:aws:wafv2", region, w.cfg.AccountID, scope + "/" + string(r.kind) + "/" + r.name + "/" + r.id}, ":")
 	w.resources[r.wafKey], w.byARN[r.arn] = r, r
+	r.made = w.cfg.Now()
 	w.become(r, s)
 	return map[string]any{"Summary": r.summary(r.latest())}, nil
 }
@@ -199,7 +214,7 @@ func (w *WAF) list(c wafCall, kind wafKind, member string, in *wafListInput) (an
 	defer w.mu.RUnlock()
 	page := []wafSummary{}
 	for k, r := range w.resources {
-		if s := w.shown(r); k.kind == kind && k.place == p && r.id > in.NextMarker && s != nil {
+		if s := w.shown(r, w.listLag); k.kind == kind && k.place == p && r.id > in.NextMarker && s != nil {
 			page = append(page, r.summary(s))
 		}
 	}
@@ -222,8 +237,8 @@ func checkTags(tags []wafTag) error {
 		return wafError("WAFTagOperationException", "at most %d tags", maxTags)
 	}
 	for _, t := range tags {
-		if t.Key == "" || len(t.Key) > 128 || len(t.Value) > 256 {
-			return invalidWAF("tags", t.Key, "keys of 1 to 128 bytes, values of up to 256")
+		if err := firstError(checkPattern("tags.key", t.Key, wafTagKey), checkPattern("tags.value", t.Value, wafTagValue)); err != nil {
+			return err
 		}
 	}
 	return nil

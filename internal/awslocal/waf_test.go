@@ -154,6 +154,72 @@ func TestWAFReadLagAndPropagation(t *testing.T) {
 	})
 }
 
+// Get and List may lag behind by times of their own, which may change: then a
+// list can be older than the read before it.
+func TestWAFReadLagChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{})
+		client := newWAFClient(s, "us-east-1")
+		set := newSet(t, client, "set")
+		old := *set.LockToken
+		time.Sleep(10 * time.Second)
+		s.WAF().SetReadLag(0, 3*time.Second)
+		fill(t, client, set, "192.0.2.1/32")
+		tokens := func() (get, list string) {
+			g, err := client.GetIPSet(t.Context(), &wafv2.GetIPSetInput{Name: set.Name, Scope: scope, Id: set.Id})
+			wantCode(t, err, "")
+			l, err := client.ListIPSets(t.Context(), &wafv2.ListIPSetsInput{Scope: scope})
+			wantCode(t, err, "")
+			return *g.LockToken, *l.IPSets[0].LockToken
+		}
+		if get, list := tokens(); get != *set.LockToken || list != old {
+			t.Error("the Get is old, or the List is not")
+		}
+		s.WAF().SetReadLag(3*time.Second, 0)
+		if get, list := tokens(); get != old || list != *set.LockToken {
+			t.Error("the Get is not old, or the List is")
+		}
+		time.Sleep(3 * time.Second)
+		if get, list := tokens(); get != *set.LockToken || list != *set.LockToken {
+			t.Error("the lag does not end")
+		}
+		s.WAF().SetReadLag(0, 0)
+		fill(t, client, set)
+		newest := *set.LockToken
+		s.WAF().SetReadLag(time.Hour, 0) // the state of an hour ago was forgotten, or never was
+		if _, err := client.GetIPSet(t.Context(), &wafv2.GetIPSetInput{Name: set.Name, Scope: scope, Id: set.Id}); errorCode(err) != "WAFNonexistentItemException" {
+			t.Errorf("seen as it was before it was made: %v", err)
+		}
+		time.Sleep(time.Hour)
+		if get, _ := tokens(); get != newest {
+			t.Error("of what is forgotten, another state shows than the oldest that is kept")
+		}
+	})
+}
+
+func TestWAFMeddling(t *testing.T) {
+	var s *Server
+	var seen []Write
+	s = New(Config{WAF: WAFConfig{
+		Meddle: func(set string) {
+			if err := s.WAF().EditByHand(ScopeCloudFront, set, prefixes("198.51.100.0/24"), nil); err != nil {
+				t.Error(err)
+			}
+		},
+		OnWrite: func(w Write) { seen = append(seen, w) },
+	}})
+	client := newWAFClient(s, "us-east-1")
+	set := newSet(t, client, "set")
+	_, err := client.UpdateIPSet(t.Context(), &wafv2.UpdateIPSetInput{Name: set.Name, Scope: scope, Id: set.Id, LockToken: set.LockToken, Addresses: []string{}})
+	wantCode(t, err, "WAFOptimisticLockException")
+	if got := s.WAF().Addresses(ScopeCloudFront)["set"]; !slices.Equal(got, prefixes("198.51.100.0/24")) {
+		t.Errorf("holds %v", got)
+	}
+	if len(seen) != 2 || seen[0].ByHand || !seen[1].ByHand || len(s.WAF().Writes()) != 2 {
+		t.Errorf("told of %+v", seen)
+	}
+}
+
 // aclOf makes a web ACL that blocks a set's addresses with 429 by a rule group.
 func aclOf(t testing.TB, client *wafv2.Client, name string, set *string) (group *types.RuleGroupSummary) {
 	t.Helper()

@@ -130,8 +130,8 @@ func TestStandInFaults(t *testing.T) {
 				pass(30 * time.Second)
 				all := inSets(s)
 				for _, p := range numbered(v4, 0, 61) {
-					if all[p] != 1 {
-						t.Errorf("%s is in %d sets, half a minute after the trouble", p, all[p])
+					if all[p] == 0 { // in two sets for a while: a write that seemed lost landed after all
+						t.Errorf("%s is in no set, half a minute after the trouble", p)
 					}
 				}
 				pass(2 * time.Minute)
