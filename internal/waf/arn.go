@@ -1,10 +1,8 @@
 package waf
 
 import (
-	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 )
@@ -52,52 +50,4 @@ func ParseARN(kind, s string) (ARN, error) {
 		return ARN{}, fmt.Errorf("%q: an entity of CLOUDFRONT scope lives in %s, not in %s", s, cloudFrontRegion, a.Region)
 	}
 	return a, nil
-}
-
-// Selection says which IP sets a [Writer] owns: those whose name starts with
-// Prefix, or the ones in ARNs. Exactly one of the two is set.
-type Selection struct {
-	Prefix string
-	ARNs   []ARN
-}
-
-// ParseSets reads the setting that names the IP sets: one name prefix, or one or
-// more ARNs, all of the given scope, one account and one region. Every error is
-// reported, and names what it is about.
-//
-// A prefix selects every set whose name starts with it, so it should be one that
-// nothing but bans is named by: "weir-block-" rather than "weir-".
-func ParseSets(list []string, scope types.Scope) (Selection, error) {
-	if len(list) == 0 {
-		return Selection{}, errors.New("no IP sets named: give a name prefix or their ARNs")
-	}
-	if len(list) == 1 && !strings.HasPrefix(list[0], "arn:") {
-		if !regexp.MustCompile(`^[\w-]{1,128}$`).MatchString(list[0]) {
-			return Selection{}, fmt.Errorf("%q cannot start the name of an IP set: letters, digits, - and _ only", list[0])
-		}
-		return Selection{Prefix: list[0]}, nil
-	}
-	var sel Selection
-	var errs []error
-	seen := make(map[string]bool)
-	for _, s := range list {
-		a, err := ParseARN("ipset", s)
-		switch {
-		case err != nil:
-			errs = append(errs, err)
-			continue
-		case a.Scope != scope:
-			errs = append(errs, fmt.Errorf("%q is of scope %s, not %s", s, a.Scope, scope))
-		case seen[a.ID]:
-			errs = append(errs, fmt.Errorf("%q is named twice", s))
-		case len(sel.ARNs) > 0 && (a.Region != sel.ARNs[0].Region || a.Account != sel.ARNs[0].Account):
-			errs = append(errs, fmt.Errorf("%q is not in the account and region of %q", s, sel.ARNs[0]))
-		}
-		seen[a.ID] = true
-		sel.ARNs = append(sel.ARNs, a)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return Selection{}, err
-	}
-	return sel, nil
 }

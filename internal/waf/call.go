@@ -107,6 +107,13 @@ func (w *Writer) bounded(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithDeadline(ctx, deadline)
 }
 
+// take spends a token. False: another Writer was faster, and the step comes again.
+func (w *Writer) take(l *lane) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return l.take(time.Now())
+}
+
 func (w *Writer) list(ctx context.Context, marker string) {
 	ctx, cancel := w.bounded(ctx)
 	defer cancel()
@@ -114,10 +121,14 @@ func (w *Writer) list(ctx context.Context, marker string) {
 	if marker != "" {
 		in.NextMarker = &marker
 	}
-	w.plan.reads.take(time.Now())
+	if !w.take(&w.plan.reads) {
+		return
+	}
 	out, err := w.cfg.Client.ListIPSets(ctx, in, w.options)
 	now, how := time.Now(), classify(err)
 	w.metrics.lists[how].Inc()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if err != nil {
 		w.plan.unlisted(now, how, fmt.Errorf("list IP sets of scope %s: %w", w.cfg.Scope, err))
 		return
@@ -137,7 +148,9 @@ func (w *Writer) list(ctx context.Context, marker string) {
 func (w *Writer) get(ctx context.Context, s *set) {
 	ctx, cancel := w.bounded(ctx)
 	defer cancel()
-	w.plan.reads.take(time.Now())
+	if !w.take(&w.plan.reads) {
+		return
+	}
 	out, err := w.cfg.Client.GetIPSet(ctx, &wafv2.GetIPSetInput{Id: &s.id, Name: &s.name, Scope: w.cfg.Scope}, w.options)
 	now, how := time.Now(), classify(err)
 	w.metrics.gets[how].Inc()
@@ -145,11 +158,14 @@ func (w *Writer) get(ctx context.Context, s *set) {
 	if err == nil {
 		r, err = readingOf(out)
 	}
+	w.mu.Lock()
 	if err != nil {
 		w.plan.notGot(s, now, how, fmt.Errorf("get IP set %s: %w", s.name, err))
+		w.mu.Unlock()
 		return
 	}
 	m := w.plan.got(s, r, now)
+	w.mu.Unlock()
 	w.metrics.strange.Add(float64(m.strange))
 	w.landed(m.landed, now)
 	w.removed(s, m.removed, now)
@@ -179,15 +195,19 @@ func (w *Writer) update(ctx context.Context, u *write) {
 	ctx, cancel := w.bounded(ctx)
 	defer cancel()
 	s, token := u.set, u.set.token // the call keeps its token, whatever becomes of the set's
-	w.plan.writes.take(time.Now())
+	if !w.take(&w.plan.writes) {
+		return
+	}
 	out, err := w.cfg.Client.UpdateIPSet(ctx, &wafv2.UpdateIPSetInput{
 		Id: &s.id, Name: &s.name, Scope: w.cfg.Scope, LockToken: &token,
 		Addresses: u.addresses, Description: &u.text,
 	}, w.options)
 	now, how := time.Now(), classify(err)
 	w.metrics.writes[how].Inc()
+	w.mu.Lock()
 	w.attempts++
 	if err != nil {
+		defer w.mu.Unlock()
 		if bad := w.plan.failed(u, now, how, fmt.Errorf("update IP set %s: %w", s.name, err)); bad != nil {
 			w.metrics.quarantined.Inc()
 			w.cfg.Logger.Warn("AWS WAF refuses an entry, it is left out", zap.Stringer("prefix", bad.prefix), zap.Error(err))
@@ -198,5 +218,7 @@ func (w *Writer) update(ctx context.Context, u *write) {
 	}
 	w.accepts++
 	w.metrics.success.Set(float64(now.UnixMilli()) / 1000)
-	w.landed(w.plan.wrote(u, now, aws.ToString(out.NextLockToken)), now)
+	landed := w.plan.wrote(u, now, aws.ToString(out.NextLockToken))
+	w.mu.Unlock()
+	w.landed(landed, now)
 }

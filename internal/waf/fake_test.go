@@ -572,3 +572,6 @@ func numbered(of func(int) netip.Prefix, from, n int) []netip.Prefix {
 	}
 	return list
 }
+
+// poolOf is the pool that blocks of p's family go to.
+func poolOf(st Status, p netip.Prefix) PoolStatus { return st.Pool("block", familyOf(p).String()) }

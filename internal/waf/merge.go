@@ -37,8 +37,9 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 		}
 	}
 	if !s.adopted {
-		s.family = r.family
-		p.pools[s.family].sets = append(p.pools[s.family].sets, s)
+		s.key.family = r.family
+		pl := p.pool(s)
+		pl.sets = append(pl.sets, s)
 	}
 	m := p.absorb(s, r, now)
 	if r.token != s.token { // a write of ours with the old token can land no more
@@ -83,7 +84,7 @@ func (p *plan) adoptedAll(now time.Time) {
 //   - otherwise a person's: it stays until a person takes it out.
 func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 	ms := now.UnixMilli()
-	pl := &p.pools[s.family]
+	pl := p.pool(s)
 	ev := examine(r.desc, r.held, r.opaque)
 	s.gen = max(s.gen, ev.d.gen)
 	s.opaque = r.opaque
@@ -135,7 +136,7 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 
 // place takes an entry that s was not known to hold. ours: a Weir wrote it.
 func (p *plan) place(s *set, x netip.Prefix, e *entry, ours bool, now int64) *entry {
-	pl := &p.pools[s.family]
+	pl := p.pool(s)
 	switch {
 	case e == nil:
 		e = &entry{prefix: x, until: now, mark: p.readings, hand: !ours, orphan: ours}
@@ -175,16 +176,16 @@ func (p *plan) absent(s *set, now time.Time) {
 	for len(s.members) > 0 {
 		p.release(s.members[0], now.UnixMilli())
 	}
-	pl := &p.pools[s.family]
+	pl := p.pool(s)
 	for i, other := range pl.sets {
 		if other == s {
 			pl.sets = append(pl.sets[:i:i], pl.sets[i+1:]...)
 			break
 		}
 	}
-	*s = set{name: s.name, id: s.id, arn: s.arn, missing: true, readAfter: now.Add(p.period)}
+	*s = set{name: s.name, id: s.id, arn: s.arn, key: s.key, missing: true, readAfter: now.Add(p.period)}
 	p.dirty = true
-	if p.selection.Prefix != "" { // its owner deleted it: one set less
+	if _, listed := p.selection.pool(s.name); listed { // its owner deleted it: one set less
 		delete(p.byID, s.id)
 		for i, other := range p.sets {
 			if other == s {

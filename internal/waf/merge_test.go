@@ -344,8 +344,8 @@ func TestTwoWritersOverlap(t *testing.T) {
 				t.Errorf("%s is in force and not held", e.Prefix)
 			}
 		}
-		if st := both[1].Status(); len(twice) > 0 || st.Families[0].Foreign+st.Families[1].Foreign > 0 || len(s.removed) > 0 {
-			t.Errorf("held twice %v, %d taken out, %+v", twice, len(s.removed), st.Families)
+		if st := both[1].Status(); len(twice) > 0 || poolOf(st, v4(0)).Foreign+poolOf(st, v6(0)).Foreign > 0 || len(s.removed) > 0 {
+			t.Errorf("held twice %v, %d taken out, %+v", twice, len(s.removed), st.Pools)
 		}
 		// What one wrote and the other first read when its ban was over is an orphan,
 		// and orphans live for an hour.

@@ -9,18 +9,20 @@ import (
 // metrics are the package's counters. The gauges are set after every look and
 // every write.
 type metrics struct {
-	wanted, enforced, strangers, pending, unplaced, fill [families]prometheus.Gauge
-	sets                                                 [families]prometheus.Gauge
-	excluded                                             [exclusions]prometheus.Gauge
-	writes, lists, gets                                  [outcomes]prometheus.Counter
-	strange, taken, quarantined                          prometheus.Counter
-	success                                              prometheus.Gauge
-	rate                                                 prometheus.Gauge
-	look                                                 prometheus.Histogram
-	latency                                              prometheus.Histogram
+	wanted, enforced, strangers, pending, evicted, fill, sets *prometheus.GaugeVec // by pool and family
+	excluded                                                  [exclusions]prometheus.Gauge
+	used, left, overdue, deposed                              prometheus.Gauge
+	repairs                                                   prometheus.Counter
+	writes, lists, gets                                       [outcomes]prometheus.Counter
+	strange, taken, quarantined                               prometheus.Counter
+	success                                                   prometheus.Gauge
+	rate                                                      prometheus.Gauge
+	look                                                      prometheus.Histogram
+	latency                                                   prometheus.Histogram
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, target string) *metrics {
+	reg = prometheus.WrapRegistererWith(prometheus.Labels{"target": target}, reg)
 	m := &metrics{
 		strange: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "waf_hand_added_total", Help: "Entries found in IP sets that people had added.",
@@ -37,6 +39,21 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		rate: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "waf_write_rate", Help: "UpdateIPSet calls a second allowed at present; halved for a minute by throttling.",
 		}),
+		used: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "waf_slots_used", Help: "UpdateIPSet calls in the last minute, of all targets in the account and region.",
+		}),
+		left: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "waf_slots_left", Help: "UpdateIPSet calls that the budget would have allowed beside them.",
+		}),
+		overdue: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "waf_overdue_entries", Help: "Ended bans that an IP set holds past their grace.",
+		}),
+		deposed: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "waf_deposed", Help: "1 when an IP set bears the epoch of a later leader: nothing is written any more.",
+		}),
+		repairs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "waf_repairs_total", Help: "IP sets read because others had changed them.",
+		}),
 		look: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "waf_look_seconds", Help: "Time to compare everything in force with the IP sets.",
 			Buckets: []float64{.0001, .001, .005, .01, .025, .05, .1, .25, .5, 1},
@@ -46,14 +63,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: []float64{.1, .25, .5, 1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10, 20, 30, 60, 120, 300, 600},
 		}),
 	}
-	reg.MustRegister(m.strange, m.taken, m.quarantined, m.success, m.rate, m.look, m.latency)
-	byFamily(reg, &m.wanted, "waf_wanted_entries", "Entries in force that should be in an IP set.")
-	byFamily(reg, &m.enforced, "waf_enforced_entries", "Entries in force that an IP set holds.")
-	byFamily(reg, &m.strangers, "waf_foreign_entries", "Entries that people added to the IP sets.")
-	byFamily(reg, &m.pending, "waf_pending_entries", "Entries in force that wait for a write.")
-	byFamily(reg, &m.unplaced, "waf_unplaced_entries", "Entries in force that no IP set has room for.")
-	byFamily(reg, &m.fill, "waf_fill_ratio", "Share of the IP sets' room that is taken.")
-	byFamily(reg, &m.sets, "waf_sets", "IP sets in use.")
+	reg.MustRegister(m.strange, m.taken, m.quarantined, m.success, m.rate, m.used, m.left, m.overdue, m.deposed, m.repairs, m.look, m.latency)
+	byPool(reg, &m.wanted, "waf_wanted_entries", "Entries in force that should be in an IP set.")
+	byPool(reg, &m.enforced, "waf_enforced_entries", "Entries in force that an IP set holds.")
+	byPool(reg, &m.strangers, "waf_foreign_entries", "Entries that people added to the IP sets.")
+	byPool(reg, &m.pending, "waf_pending_entries", "Entries in force that wait for a write.")
+	byPool(reg, &m.evicted, "waf_evicted_entries", "Entries in force that no IP set has room for.")
+	byPool(reg, &m.fill, "waf_fill_ratio", "Share of the IP sets' room that is taken.")
+	byPool(reg, &m.sets, "waf_sets", "IP sets in use.")
 	excluded := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "waf_excluded_entries", Help: "Entries in force that are not written, by reason.",
 	}, []string{"reason"})
@@ -67,12 +84,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-func byFamily(reg prometheus.Registerer, into *[families]prometheus.Gauge, name, help string) {
-	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"family"})
-	reg.MustRegister(v)
-	for f := range families {
-		into[f] = v.WithLabelValues(f.String())
-	}
+func byPool(reg prometheus.Registerer, into **prometheus.GaugeVec, name, help string) {
+	*into = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"pool", "family"})
+	reg.MustRegister(*into)
 }
 
 func byOutcome(reg prometheus.Registerer, into *[outcomes]prometheus.Counter, name, help string) {
@@ -85,20 +99,28 @@ func byOutcome(reg prometheus.Registerer, into *[outcomes]prometheus.Counter, na
 
 // show sets the gauges to what a status says.
 func (m *metrics) show(st *Status, excluded [exclusions]int) {
-	for f := range families {
-		fs := &st.Families[f]
-		m.wanted[f].Set(float64(fs.Wanted))
-		m.enforced[f].Set(float64(fs.Enforced))
-		m.strangers[f].Set(float64(fs.Foreign))
-		m.pending[f].Set(float64(fs.Pending))
-		m.unplaced[f].Set(float64(fs.Unplaced))
-		m.sets[f].Set(float64(fs.Sets))
-		m.fill[f].Set(fs.fill())
+	for i := range st.Pools {
+		p := &st.Pools[i]
+		set := func(v *prometheus.GaugeVec, n float64) { v.WithLabelValues(p.Pool, p.Family).Set(n) }
+		set(m.wanted, float64(p.Wanted))
+		set(m.enforced, float64(p.Enforced))
+		set(m.strangers, float64(p.Foreign))
+		set(m.pending, float64(p.Pending))
+		set(m.evicted, float64(p.Evicted))
+		set(m.sets, float64(p.Sets))
+		set(m.fill, p.Fill())
 	}
 	for x := range exclusions {
 		m.excluded[x].Set(float64(excluded[x]))
 	}
 	m.rate.Set(st.Rate)
+	m.used.Set(float64(st.Budget.Used))
+	m.left.Set(float64(st.Budget.Left))
+	m.overdue.Set(float64(st.Overdue))
+	m.deposed.Set(0)
+	if st.Deposed {
+		m.deposed.Set(1)
+	}
 }
 
 func (m *metrics) banned(created, at time.Time) {

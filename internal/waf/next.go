@@ -3,7 +3,6 @@ package waf
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -147,11 +146,11 @@ func (p *plan) lookAt(free bool) time.Time {
 	case p.dirty && (free || p.drain):
 		return spaced
 	case p.dirty:
-		return latest(spaced, soonest(p.looked.Add(lookIdle), p.writes.next))
+		return latest(spaced, soonest(p.looked.Add(lookIdle), p.writes.next()))
 	case p.due == 0:
 		return p.looked.Add(lookEvery)
 	}
-	return latest(spaced, soonest(p.looked.Add(lookEvery), latest(p.writes.next, time.UnixMilli(p.due))))
+	return latest(spaced, soonest(p.looked.Add(lookEvery), latest(p.writes.next(), time.UnixMilli(p.due))))
 }
 
 // nextRead gives the next GetIPSet or ListIPSets.
@@ -188,10 +187,10 @@ func (p *plan) wake(now time.Time) time.Time {
 			at = t
 		}
 	}
-	sooner(latest(p.listing.at, p.reads.next))
+	sooner(latest(p.listing.at, p.reads.next()))
 	for _, s := range p.sets {
 		if !s.known {
-			sooner(latest(s.readAfter, p.reads.next))
+			sooner(latest(s.readAfter, p.reads.next()))
 			continue
 		}
 		sooner(s.hold)
@@ -201,8 +200,8 @@ func (p *plan) wake(now time.Time) time.Time {
 		sooner(p.orphanAt)
 	}
 	sooner(p.lookAt(p.writes.free(now)))
-	sooner(p.writes.next)
-	sooner(p.reads.next) // a doubted set is read before it is written
+	sooner(p.writes.next())
+	sooner(p.reads.next()) // a doubted set is read before it is written
 	return at
 }
 
@@ -246,18 +245,16 @@ func (p *plan) listed(page []summary, marker string, now time.Time) {
 // discover takes the sets that a prefix selects and that are new, in their
 // names' order, so that a run can be repeated.
 func (p *plan) discover(seen map[string]summary) {
-	if p.selection.Prefix == "" {
-		return
-	}
 	var fresh []summary
 	for id, is := range seen {
-		if p.byID[id] == nil && strings.HasPrefix(is.name, p.selection.Prefix) {
+		if _, selected := p.selection.pool(is.name); selected && p.byID[id] == nil {
 			fresh = append(fresh, is)
 		}
 	}
 	slices.SortFunc(fresh, func(a, b summary) int { return cmp.Compare(a.name, b.name) })
 	for _, is := range fresh {
-		p.know(&set{name: is.name, id: is.id, arn: is.arn})
+		key, _ := p.selection.pool(is.name)
+		p.know(&set{name: is.name, id: is.id, arn: is.arn, key: key})
 	}
 }
 
@@ -282,7 +279,7 @@ func (p *plan) notGot(s *set, now time.Time, how outcome, err error) {
 // notice soon that AWS is back. Without rights there is no hurry.
 func (p *plan) readFailed(now time.Time, how outcome, err error) time.Duration {
 	p.reading.note(now, how, err)
-	wait := min(backoff(p.reading.count), max(time.Second, p.writes.every))
+	wait := min(backoff(p.reading.count), max(time.Second, p.writes.interval(now)))
 	if how == denied {
 		wait = backoff(p.reading.denied)
 	}

@@ -36,7 +36,7 @@ func (p *pacer) take(now time.Time) { p.next = now.Add(p.interval(now)) }
 // throttled halves the rate, from the call that was just refused on.
 func (p *pacer) throttled(now time.Time) {
 	p.slow = now.Add(slowFor)
-	p.hold(now.Add(p.interval(now)))
+	p.unsure(now)
 }
 
 // unsure starts the interval anew when it is unknown at which moment of a call

@@ -58,7 +58,7 @@ func (p *plan) pick(now time.Time) *set {
 //     for ever. The last round before a stop does this, too.
 func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 	ms := now.UnixMilli()
-	turns := time.Duration(len(pl.sets)*int(families)) * p.writes.interval(now)
+	turns := time.Duration(len(p.sets)) * p.writes.interval(now)
 	var urgent, riding, lapsed, unsigned *set
 	over := ms - p.grace.Milliseconds()
 	var since int64 // of the most urgent
@@ -128,7 +128,7 @@ func (p *plan) doubted(s *set, now time.Time) bool {
 // this is the last gate.
 func (p *plan) compose(s *set, now time.Time) *write {
 	w := &write{set: s, start: now, desc: description{gen: s.gen + 1}}
-	held := make([]netip.Prefix, 0, min(len(s.members)+p.pools[s.family].pending, p.capacity))
+	held := make([]netip.Prefix, 0, min(len(s.members)+p.pool(s).pending, p.capacity))
 	stay := func(e *entry) {
 		held = append(held, e.prefix)
 		if e.hand {
@@ -150,7 +150,7 @@ func (p *plan) compose(s *set, now time.Time) *write {
 			w.desc.marks = append(w.desc.marks, mark(c))
 		}
 	}
-	for _, e := range p.adds(&p.pools[s.family], p.capacity-len(held)-len(s.opaque), now) {
+	for _, e := range p.adds(p.pool(s), p.capacity-len(held)-len(s.opaque), now) {
 		if !p.allowed(e.prefix) {
 			stay(e)
 			w.adds = append(w.adds, e)
@@ -200,7 +200,7 @@ func (p *plan) adds(pl *pool, n int, now time.Time) []*entry {
 // wrote takes the answer to a write that AWS accepted, and gives the entries that
 // are enforced from now on.
 func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
-	s, pl := w.set, &p.pools[w.set.family]
+	s, pl := w.set, p.pool(w.set)
 	p.tried(w)
 	for _, e := range w.drops {
 		p.release(e, now.UnixMilli())
@@ -231,7 +231,7 @@ func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
 
 // tried notes that a write was attempted, whatever came of it.
 func (p *plan) tried(w *write) {
-	p.pools[w.set.family].tried = w.start.UnixMilli()
+	p.pool(w.set).tried = w.start.UnixMilli()
 	p.dirty = true
 }
 
@@ -273,7 +273,7 @@ func (p *plan) failed(w *write, now time.Time, how outcome, err error) *entry {
 // refuse finds the entry because of which AWS called a write invalid. AWS names
 // it; where it does not, halving the adds finds it in a few writes.
 func (p *plan) refuse(w *write, now time.Time, err error) *entry {
-	pl := &p.pools[w.set.family]
+	pl := p.pool(w.set)
 	var bad *types.WAFInvalidParameterException
 	if errors.As(err, &bad) && bad.Parameter != nil {
 		if e := pl.named(*bad.Parameter); e != nil && !e.hand {

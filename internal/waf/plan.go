@@ -9,12 +9,11 @@ import (
 )
 
 const (
-	readsPerSecond = 4                // of List and Get together; AWS takes 5 of each
-	lookEvery      = 15 * time.Second // heals a lost wake-up
-	lookGap        = 50 * time.Millisecond
-	lookIdle       = 5 * time.Second // between looks while no write could follow
-	trustRead      = 500 * time.Millisecond
-	contestedFor   = time.Minute
+	lookEvery    = 15 * time.Second // heals a lost wake-up
+	lookGap      = 50 * time.Millisecond
+	lookIdle     = 5 * time.Second // between looks while no write could follow
+	trustRead    = 500 * time.Millisecond
+	contestedFor = time.Minute
 )
 
 // exclusion says why an entry that is in force is not written.
@@ -36,10 +35,14 @@ func (x exclusion) String() string {
 type settings struct {
 	selection Selection
 	capacity  int // entries a set
-	rate      float64
+	reserve   int // entries a pool keeps free for manual bans
+	budget    *Budgets
 	grace     time.Duration // an expired ban may stay this long
 	period    time.Duration // between two lists
-	serves    []string      // actions; "" stands for the first of them
+	fallback  fallback
+	epoch     uint64
+	dry       bool              // nothing is written
+	filter    func(*Entry) bool // nil = all
 	allowed   func(netip.Prefix) bool
 	removals  bool // people's removals are told to somebody
 }
@@ -49,11 +52,11 @@ type settings struct {
 // listed, got, wrote or failed tells it how that went. One goroutine owns it.
 type plan struct {
 	settings
-	pools  [families]pool
+	pools  [poolCount]pool
 	sets   []*set // by name
 	byID   map[string]*set
-	writes pacer
-	reads  pacer
+	writes lane
+	reads  lane
 
 	round    uint32 // looks so far
 	readings uint32 // sets read so far
@@ -78,17 +81,18 @@ func newPlan(cfg settings, now time.Time) *plan {
 	p := &plan{
 		settings: cfg,
 		byID:     make(map[string]*set),
-		writes:   newPacer(cfg.rate),
-		reads:    newPacer(readsPerSecond),
+		writes:   lane{b: cfg.budget.bucket("", "", writeAction)},
+		reads:    lane{b: cfg.budget.bucket("", "", readAction)},
 	}
-	for f := range p.pools {
-		p.pools[f].entries = newIndex()
+	for i := range p.pools {
+		p.pools[i].key, p.pools[i].entries = keyAt(i), newIndex()
 	}
 	// A start counts as a write: the process before may have made one just now.
-	p.writes.hold(now.Add(min(p.writes.every, 2*time.Second)))
+	p.writes.hold(now.Add(min(p.writes.interval(now), 2*time.Second)))
 	p.listing.at = now
 	for _, a := range cfg.selection.ARNs {
-		p.know(&set{name: a.Name, id: a.ID, arn: a.String()})
+		key, _ := keyOf(a.Pool)
+		p.know(&set{name: a.ARN.Name, id: a.ARN.ID, arn: a.ARN.String(), key: key})
 		p.listing.at = now.Add(cfg.period) // what to read is known without
 	}
 	return p
@@ -98,6 +102,10 @@ func newPlan(cfg settings, now time.Time) *plan {
 func (p *plan) know(s *set) {
 	p.byID[s.id] = s
 	p.sets = append(p.sets, s)
+	if arn, err := ParseARN("ipset", s.arn); err == nil { // whose quota it counts against
+		p.writes.move(p.budget.bucket(arn.Account, arn.Region, writeAction))
+		p.reads.move(p.budget.bucket(arn.Account, arn.Region, readAction))
+	}
 	slices.SortFunc(p.sets, func(a, b *set) int { return strings.Compare(a.name, b.name) })
 }
 
@@ -139,11 +147,15 @@ func (p *plan) want(w Entry, now int64) {
 	if until <= now {
 		return
 	}
-	if w.Action != "" && !slices.Contains(p.serves, w.Action) {
+	if p.filter != nil && !p.filter(&w) {
+		return
+	}
+	act, ok := actionOf(w.Action)
+	pl, served := p.poolFor(act, w.List, familyOf(prefix))
+	if !ok || !served {
 		p.excluded[unserved]++
 		return
 	}
-	pl := &p.pools[familyOf(prefix)]
 	e := pl.entries.get(prefix)
 	if e != nil && e.seen == p.round { // twice in force: the longer one counts
 		e.until = max(e.until, until)

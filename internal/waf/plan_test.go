@@ -52,8 +52,8 @@ func (h *expiring) Pop() any {
 
 func (l load) settings() settings {
 	return settings{
-		selection: Selection{Prefix: "weir-"}, capacity: setLimit, rate: l.rate, grace: l.grace,
-		period: time.Minute, serves: []string{"block"}, allowed: func(netip.Prefix) bool { return false },
+		selection: Selection{Prefixes: []SetPrefix{{Prefix: "weir-"}}}, capacity: setLimit, budget: NewBudgets(l.rate), grace: l.grace,
+		period: time.Minute, allowed: func(netip.Prefix) bool { return false },
 	}
 }
 

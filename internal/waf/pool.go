@@ -29,10 +29,10 @@ type entry struct {
 // set is an IP set as the plan knows it.
 type set struct {
 	name, id, arn string
-	family        family
-	adopted       bool // has been read once; family is known
-	known         bool // members and token are, as far as we can tell, what AWS has
-	missing       bool // AWS says it does not exist
+	key           poolKey // its family is that of the first reading
+	adopted       bool    // has been read once; family is known
+	known         bool    // members and token are, as far as we can tell, what AWS has
+	missing       bool    // AWS says it does not exist
 
 	token     string
 	refused   bool                  // AWS did not take token: read before the next write
@@ -99,8 +99,9 @@ func (s *set) supersede(token string) {
 // not prove to be ours.
 func (s *set) unproven() bool { return s.unsigned != 0 && s.own > 0 }
 
-// pool is the IP sets of one family and the entries that go into them.
+// pool is the IP sets of one action and family, and the entries that go into them.
 type pool struct {
+	key     poolKey
 	entries index
 	sets    []*set
 	loose   []*entry // homeless and in force at the last look
@@ -123,7 +124,7 @@ func (pl *pool) unplaced() int { return max(0, pl.pending-pl.room) }
 // release makes e homeless, or moves it to another set that holds it, and forgets
 // it when it was not in force at the last look.
 func (p *plan) release(e *entry, now int64) {
-	pl := &p.pools[e.home.family]
+	pl := p.pool(e.home)
 	e.leave()
 	for _, s := range pl.sets {
 		if keep, held := s.copies[e.prefix]; held {

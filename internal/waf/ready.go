@@ -49,7 +49,7 @@ func (p *plan) why(now time.Time) error {
 	}
 	for f := range p.pools {
 		if pl := &p.pools[f]; pl.wanted > 0 && len(pl.sets) == 0 {
-			return fmt.Errorf("%d %s entries are wanted and no IP set is for %[2]s", pl.wanted, family(f))
+			return fmt.Errorf("%d %s entries are wanted and no IP set is for %[2]s", pl.wanted, pl.key)
 		}
 	}
 	for _, t := range []*trouble{&p.reading, &p.writing} {
@@ -66,7 +66,7 @@ func (p *plan) whyNotAdopted() error {
 	case p.reading.err != nil:
 		return fmt.Errorf("the IP sets have not been read yet: %w", p.reading.err)
 	case p.listing.done && len(p.sets) == 0:
-		return fmt.Errorf("no IP set has a name that starts with %q", p.selection.Prefix)
+		return fmt.Errorf("no IP set has a name that starts with %s", p.selection.say())
 	}
 	for _, s := range p.sets {
 		if s.missing {

@@ -285,7 +285,7 @@ func (m *sim) settle() {
 		}
 		room := m.w.Status()
 		for p, e := range m.s.bans {
-			fits := room.Families[familyOf(p)].Unplaced == 0
+			fits := poolOf(room, p).Evicted == 0
 			if !all[p] && e.Until.After(time.Now()) && time.Since(e.Created) > time.Minute && fits && m.s.allowlist[p].IsZero() {
 				m.t.Errorf("%s: %s is wanted and not held", when, p)
 			}
@@ -326,7 +326,7 @@ func (m *sim) latency() {
 	pass(2*m.every + 5*time.Second)
 	for p, at := range made {
 		got, ok := m.s.accepted[p]
-		if m.w.Status().Families[familyOf(p)].Unplaced > 0 {
+		if poolOf(m.w.Status(), p).Evicted > 0 {
 			continue
 		}
 		if limit := 2*m.every + time.Second; !ok || got.Sub(at) > limit {

@@ -2,65 +2,15 @@ package waf
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"iter"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
-	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
-
-// Entry is one prefix in force.
-type Entry struct {
-	Prefix  netip.Prefix
-	Action  string // "block", ...; "" = the first of Config.Actions
-	Until   time.Time
-	Created time.Time // for the histogram of seconds until it is enforced
-}
-
-// Config is what a [Writer] is made from. Every func is called on the goroutine
-// that Run runs on, so none of them holds up detection, and each may take its time
-// at the price of later writes.
-type Config struct {
-	Client API
-	Scope  types.Scope // CLOUDFRONT (all calls go to us-east-1) or REGIONAL
-	Sets   []string    // what ParseSets takes: one name prefix, or ARNs
-
-	WritesPerSecond float64       // of UpdateIPSet, 0.01 to 1; 0 = 0.5. AWS takes 1 for the account and region
-	Grace           time.Duration // how long an ended ban may stay, so that one write removes many; 0 = until the next write
-	DriftPeriod     time.Duration // between two ListIPSets that show other people's writes; 0 = 60 s
-	CallTimeout     time.Duration // of each call; 0 = 5 s
-	Capacity        int           // entries to put into a set, 1 to 10,000; 0 = 10,000
-	Actions         []string      // entries of other actions are not written; nil = "block"
-
-	// Wanted gives everything in force. An entry that it no longer gives is
-	// removed: lazily when its time was up, at the next write when it was not.
-	Wanted func(now time.Time) iter.Seq[Entry]
-	// Changed says that Wanted has something new. One slot is enough.
-	Changed <-chan struct{}
-	// Allowed reports whether a prefix overlaps the allowlist: such an entry is
-	// never written, and removed at once if it is held. nil = none is.
-	Allowed func(netip.Prefix) bool
-	// Orphans takes the bans that IP sets hold and Wanted does not give, when
-	// they have been read at start. When it returns nil, Wanted gives those that
-	// are to stay; the others are removed. On an error all of them stay, and it is
-	// called again. nil = they stay for ever.
-	Orphans func(ctx context.Context, held []netip.Prefix) error
-	// Accepted is told what an UpdateIPSet newly holds, when AWS has accepted it.
-	// nil = nobody is told.
-	Accepted func(prefixes []netip.Prefix, at time.Time)
-	// Removed is told which bans in force a person took out of an IP set. Those
-	// that Wanted still gives afterwards are put back. nil = all are put back.
-	Removed func(prefixes []netip.Prefix, at time.Time)
-
-	Logger     *zap.Logger           // nil = none
-	Registerer prometheus.Registerer // nil = none
-}
 
 // Writer keeps IP sets equal to what is in force. Ready and Status may be called
 // by anyone at any time; Run and Flush by one goroutine, one after the other.
@@ -70,7 +20,10 @@ type Writer struct {
 	metrics *metrics
 	started time.Time
 
-	plan     *plan // owned by the goroutine in Run or Flush
+	nudge chan struct{} // Reconcile was called
+
+	mu       sync.Mutex // of plan; not held during a call of AWS
+	plan     *plan
 	attempts uint64
 	accepts  uint64
 	grumbled time.Time // last log line about a failing call
@@ -81,55 +34,17 @@ type Writer struct {
 
 // New checks cfg and makes a Writer. It calls nothing.
 func New(cfg Config) (*Writer, error) {
-	selection, err := ParseSets(cfg.Sets, cfg.Scope)
-	errs := []error{err}
-	check := func(ok bool, format string, args ...any) {
-		if !ok {
-			errs = append(errs, fmt.Errorf(format, args...))
-		}
-	}
-	orElse(&cfg.WritesPerSecond, 0.5)
-	orElse(&cfg.DriftPeriod, time.Minute)
-	orElse(&cfg.CallTimeout, 5*time.Second)
-	orElse(&cfg.Capacity, setLimit)
-	check(cfg.Client != nil && cfg.Wanted != nil, "client and wanted are needed")
-	check(cfg.Scope == types.ScopeCloudfront || cfg.Scope == types.ScopeRegional, "scope %q is neither CLOUDFRONT nor REGIONAL", cfg.Scope)
-	check(cfg.WritesPerSecond >= 0.01 && cfg.WritesPerSecond <= 1, "%v writes a second: allowed are 0.01 to 1", cfg.WritesPerSecond)
-	check(cfg.Grace >= 0 && cfg.DriftPeriod > 0 && cfg.CallTimeout > 0, "a grace, drift period or call timeout is negative")
-	check(cfg.Capacity > 0 && cfg.Capacity <= setLimit, "capacity of %d: an IP set takes 1 to %d entries", cfg.Capacity, setLimit)
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("AWS WAF writer: %w", err)
-	}
-	if cfg.Actions == nil {
-		cfg.Actions = []string{"block"}
-	}
-	if cfg.Allowed == nil {
-		cfg.Allowed = func(netip.Prefix) bool { return false }
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = zap.NewNop()
-	}
-	if cfg.Registerer == nil {
-		cfg.Registerer = prometheus.NewRegistry()
+	set, err := cfg.settings()
+	if err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	w := &Writer{
-		cfg: cfg, options: callOptions(cfg.Scope), metrics: newMetrics(cfg.Registerer), started: now,
-		plan: newPlan(settings{
-			selection: selection, capacity: cfg.Capacity, rate: cfg.WritesPerSecond,
-			grace: cfg.Grace, period: cfg.DriftPeriod, serves: cfg.Actions,
-			allowed: cfg.Allowed, removals: cfg.Removed != nil,
-		}, now),
+		cfg: cfg, options: callOptions(cfg.Scope), metrics: newMetrics(cfg.Registerer, cfg.Target), started: now,
+		plan: newPlan(set, now), nudge: make(chan struct{}, 1),
 	}
 	w.publish(now)
 	return w, nil
-}
-
-func orElse[T comparable](v *T, fallback T) {
-	var zero T
-	if *v == zero {
-		*v = fallback
-	}
 }
 
 // Run adopts what the IP sets hold and then keeps them right until ctx ends. A
@@ -147,8 +62,10 @@ func (w *Writer) Run(ctx context.Context) error {
 // the sets stay as they are either way.
 func (w *Writer) Flush(ctx context.Context) error {
 	p := w.plan
+	w.mu.Lock()
 	p.drain, p.hurry = true, true
 	p.changed()
+	w.mu.Unlock()
 	defer func() { p.drain = false }()
 	for ctx.Err() == nil {
 		st := w.next()
@@ -173,6 +90,8 @@ func (w *Writer) Status() Status { return *w.status.Load() }
 
 // next asks the plan, which has to know what changed during the step before.
 func (w *Writer) next() step {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	select {
 	case <-w.cfg.Changed:
 		w.plan.changed()
@@ -188,7 +107,9 @@ func (w *Writer) do(ctx context.Context, st step) {
 		w.wait(ctx, st.until)
 		return
 	case doLook:
+		w.mu.Lock()
 		w.look()
+		w.mu.Unlock()
 	case doList:
 		w.list(ctx, st.marker)
 	case doGet:
@@ -208,12 +129,16 @@ func (w *Writer) wait(ctx context.Context, until time.Time) {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
+	case <-w.nudge:
 	case <-w.cfg.Changed:
+		w.mu.Lock()
 		w.plan.changed()
+		w.mu.Unlock()
 	case <-timer.C:
 	}
 }
 
+// look has the plan compare. The caller holds mu.
 func (w *Writer) look() {
 	start := time.Now()
 	w.plan.look(start, w.cfg.Wanted(start))
@@ -223,14 +148,18 @@ func (w *Writer) look() {
 
 func (w *Writer) adopt(ctx context.Context, orphans []*entry) {
 	if w.cfg.Orphans == nil {
+		w.mu.Lock()
 		w.plan.keep(orphans)
+		w.mu.Unlock()
 		return
 	}
 	err := w.cfg.Orphans(ctx, prefixes(orphans))
 	if err == nil {
 		w.cfg.Logger.Info("adopted bans that the IP sets held", zap.Int("entries", len(orphans)))
 	}
+	w.mu.Lock()
 	w.plan.taken(orphans, time.Now(), err)
+	w.mu.Unlock()
 }
 
 // landed tells who asked what is enforced from now on.
@@ -277,8 +206,10 @@ func (w *Writer) complain(s *set, how outcome, err error) {
 
 // publish shows the state to Ready, Status and the metrics.
 func (w *Writer) publish(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	st := w.plan.status(now)
-	st.Writes, st.Accepted = w.attempts, w.accepts
+	st.Target, st.Writes, st.Accepted = w.cfg.Target, w.attempts, w.accepts
 	w.status.Store(st)
 	w.metrics.show(st, w.plan.excluded)
 	why := w.plan.why(now)

@@ -157,7 +157,7 @@ func TestWhatFindsNoRoomIsCountedAndComesBack(t *testing.T) {
 		}
 		pass(10 * time.Second)
 		expectHeld(t, f, numbered(v4, 10, 20)...)
-		if st := w.Status().Families[0]; st.Unplaced != 10 || st.Pending != 0 || st.Enforced != 20 {
+		if st := poolOf(w.Status(), v4(0)); st.Evicted != 10 || st.Pending != 0 || st.Enforced != 20 {
 			t.Errorf("status %+v", st)
 		}
 		if n := len(f.attempts); n != 2 {
@@ -187,7 +187,7 @@ func TestHandEdits(t *testing.T) {
 		if !slices.Equal(s.removed, []netip.Prefix{v4(0)}) {
 			t.Errorf("told of %v", s.removed)
 		}
-		if st := w.Status().Families[0]; st.Foreign != 1 {
+		if st := poolOf(w.Status(), v4(0)); st.Foreign != 1 {
 			t.Errorf("status %+v", st)
 		}
 		// Emptied by a tool: everything of ours comes back, nothing is unbanned.
@@ -462,7 +462,7 @@ func TestReadySaysWhy(t *testing.T) {
 		}
 		s.ban(time.Hour, v6(1))
 		pass(5 * time.Second)
-		expect(w, "1 ipv6 entries are wanted and no IP set is for ipv6")
+		expect(w, "1 block ipv6 entries are wanted and no IP set is for block ipv6")
 		f.mu.Lock()
 		f.add("weir-block-v6-0", types.IPAddressVersionIpv6)
 		slices.SortFunc(f.sets, func(a, b *fakeSet) int { return strings.Compare(a.name, b.name) })
