@@ -93,7 +93,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		Client: wafv2.NewFromConfig(cloud, func(o *wafv2.Options) { o.HTTPClient = awshttp.New(o.HTTPClient) }),
 		Scope:  waftypes.Scope(cfg.WAF.Scope), Sets: cfg.WAF.Sets,
 		WritesPerSecond: cfg.WAF.WritesPerSecond, Grace: cfg.WAF.ExpiryGrace, DriftPeriod: cfg.WAF.Drift,
-		Wanted: s.wanted, Changed: s.store.Changed(), Allowed: s.store.AllowedAny,
+		Wanted: s.wanted, Changed: s.store.Subscribe(), Allowed: s.store.AllowedAny,
 		Orphans: s.adopt, Accepted: s.accepted, Removed: s.lifted,
 		Logger: log.Named("waf"), Registerer: reg,
 	})

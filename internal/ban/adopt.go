@@ -35,7 +35,8 @@ func (s *Store) Adopt(ctx context.Context, prefixes []netip.Prefix, until time.T
 	for i, p := range orphans {
 		ds[i] = Decision{
 			ID: randomID(), Prefix: p, Action: s.cfg.Action, Origin: OriginAdopted, Reason: "found in an IP set at start",
-			At: now, Created: now, Until: until,
+			Severity: SeverityAdopted,
+			At:       now, Created: now, Until: until,
 		}
 	}
 	if err := s.insert(ctx, ds); err != nil {

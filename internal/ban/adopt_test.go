@@ -15,7 +15,7 @@ func TestAdopt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	isNotified(s)
+	changed := s.Subscribe()
 	var held []netip.Prefix
 	for _, p := range []string{
 		"192.0.2.0/24", "192.0.2.9/32", // known, and within what is known
@@ -43,10 +43,10 @@ func TestAdopt(t *testing.T) {
 	if want := []string{"10.0.0.0/8", "2001:db8::/64", "203.0.113.0/30"}; !slices.Equal(got, want) {
 		t.Errorf("adopted %v, want %v", got, want)
 	}
-	if !isNotified(s) || len(inForceOf(s, noon)) != 6 {
+	if !isNotified(changed) || len(inForceOf(s, noon)) != 6 {
 		t.Errorf("in force: %v", inForceOf(s, noon))
 	}
-	if err := s.Adopt(t.Context(), held, noon.Add(2*time.Hour)); err != nil || isNotified(s) {
+	if err := s.Adopt(t.Context(), held, noon.Add(2*time.Hour)); err != nil || isNotified(changed) {
 		t.Errorf("adopted twice, %v", err)
 	}
 }

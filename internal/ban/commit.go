@@ -47,7 +47,7 @@ func (s *Store) commit(ctx context.Context) error {
 	}
 	s.untold.Add(-int64(len(queue)))
 	if len(b.put) > 0 {
-		s.notify()
+		s.journal.wake()
 	}
 	return nil
 }
@@ -95,11 +95,11 @@ func (s *Store) restoreQueue(queue []settled) {
 	s.queue = append(queue, s.queue...)
 	for i := range queue {
 		if queue[i].fresh {
-			s.known[queue[i].id].enforce.Store(true)
+			s.enforce(s.known[queue[i].id])
 		}
 	}
 	s.mu.Unlock()
-	s.notify()
+	s.journal.wake()
 }
 
 func (s *Store) markStored(ds []Decision) {
@@ -108,8 +108,14 @@ func (s *Store) markStored(ds []Decision) {
 	for i := range ds {
 		e := s.known[ds[i].ID]
 		e.stored = true
-		e.enforce.Store(true)
+		s.enforce(e)
 	}
+}
+
+// enforce lets e be enforced. mu is held.
+func (s *Store) enforce(e *entry) {
+	e.enforce.Store(true)
+	s.journal.note(e.d.Prefix)
 }
 
 // tell reports settled alerts, in their order. stored holds the decisions of the

@@ -6,7 +6,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
+
+	"weir/internal/scenario"
 )
 
 // Action is what WAF does with the requests of a banned client.
@@ -20,8 +23,42 @@ const (
 	Count     Action = "count"
 )
 
-// Actions returns every action.
+// Actions returns every action, the strongest first.
 func Actions() []Action { return []Action{Block, Captcha, Challenge, Count} }
+
+// strength orders actions: of two decisions about a prefix, the stronger is
+// enforced.
+func (a Action) strength() int { return len(Actions()) - slices.Index(Actions(), a) }
+
+// Severity is who gives way when there are more decisions than room: the lowest
+// first. Those of scenarios are scenario.Severity's.
+type Severity uint8
+
+// The severities beside those of scenarios.
+const (
+	// SeverityAdopted is what an entry of an IP set is worth that nothing explains.
+	SeverityAdopted = Severity(scenario.Medium)
+
+	// SeverityManual is that of what a person decided: above all scenarios.
+	SeverityManual = Severity(scenario.Critical) + 1
+)
+
+// String returns "manual" or the name that scenarios have for it.
+func (s Severity) String() string {
+	if s == SeverityManual {
+		return "manual"
+	}
+	return scenario.Severity(s).String()
+}
+
+// Hold is what keeps a decision from being enforced.
+type Hold string
+
+// The holds, as they are written in API and storage.
+const (
+	HeldByScenario Hold = "scenario" // the circuit breaker of its scenario
+	HeldByAll      Hold = "all"      // the circuit breaker of all scenarios together
+)
 
 // Origin is where a decision came from.
 type Origin string
@@ -45,12 +82,18 @@ type Decision struct {
 	Scenario string // empty unless a scenario decided
 	Origin   Origin
 	Reason   string // by hand: what the person wrote; at most MaxReason bytes
+	Severity Severity
+
+	Staged bool // its scenario is being tried out: it counts, whatever its action would be
+	Held   Hold // why it is stored and shown, but not enforced; empty: it is enforced
+	Wide   bool // by hand: wider than MinBits4 or MinBits6, as somebody insisted
 
 	At      time.Time // event time of the overflow; by hand and adopted: Created
 	Created time.Time // when it was decided, on the clock bans run on
 	Until   time.Time // when it ends or was ended, on the same clock
 	Arrived time.Time // when the stream got the record that overflowed; zero: unknown
 	Removed time.Time // when it was ended before its time; zero: it was not
+	Hit     time.Time // event time of the client's latest record, to a second, since this process began; zero: there was none. It is not stored
 
 	Context *Context // what led to it; nil where the method that returned it says so
 }

@@ -144,9 +144,9 @@ func inForceOf(s *Store, now time.Time) []string {
 	return ps
 }
 
-func isNotified(s *Store) bool {
+func isNotified(c <-chan struct{}) bool {
 	select {
-	case <-s.Changed():
+	case <-c:
 		return true
 	default:
 		return false

@@ -10,10 +10,12 @@ import (
 
 // entry is one decision in memory, without its context: 200,000 bans with
 // twenty requests each would cost gigabytes. It is never changed once it is in
-// the index, but for its two marks; ending a decision replaces its entry.
+// the index, but for its marks; ending a decision replaces its entry.
 type entry struct {
 	d           *Decision
 	from, until int64 // Unix ms: the event times it covers are [from, until)
+	effect      effect
+	hit         atomic.Int64 // Unix ms of event time: see Decision.Hit
 
 	stored  bool        // it is in the storage; guarded by Store.mu
 	enforce atomic.Bool // stored, or storing it was tried in vain
@@ -22,32 +24,88 @@ type entry struct {
 func newEntry(d *Decision) *entry {
 	// A record can be ahead of our clock. Were its time taken as the beginning,
 	// one far in the future would make a ban that covers nothing.
-	return &entry{d: d, from: min(d.At.UnixMilli(), d.Created.UnixMilli()), until: d.Until.UnixMilli()}
+	return &entry{d: d, from: min(d.At.UnixMilli(), d.Created.UnixMilli()), until: d.Until.UnixMilli(), effect: effectOf(d)}
+}
+
+// effect is what a decision does to the requests of its client.
+type effect uint8
+
+const (
+	passes effect = iota // nothing: it counts them, or is held
+	asks                 // lets those through that solve a puzzle
+	stops                // all are refused
+)
+
+func effectOf(d *Decision) effect {
+	switch {
+	case d.Held != "" || d.Action == Count:
+		return passes
+	case d.Action == Block:
+		return stops
+	}
+	return asks
+}
+
+// changed returns an entry of d, which is e's decision after a change.
+func (e *entry) changed(d *Decision) *entry {
+	n := newEntry(d)
+	n.stored = e.stored
+	n.enforce.Store(e.enforce.Load())
+	n.hit.Store(e.hit.Load())
+	return n
+}
+
+// decision returns what is decided, with what was seen since.
+func (e *entry) decision() Decision {
+	d := *e.d
+	d.Hit = fromMillis(e.hit.Load())
+	return d
+}
+
+// seen notes a record of the time at. It writes at most once for each second of
+// event time: all goroutines read this memory.
+func (e *entry) seen(at int64) {
+	const finest = 1000 // ms
+	if at-e.hit.Load() >= finest {
+		e.hit.Store(at)
+	}
 }
 
 // held is every decision about one prefix that has not been over for longer
 // than lateGrace. It is immutable.
 type held struct{ entries []*entry }
 
-func (h *held) covers(at int64) bool {
+// covers notes a record of the time at with everything that covers it, and
+// reports whether something with the given effect, or a stronger one, does.
+func (h *held) covers(at int64, least effect) bool {
+	covered := false
 	for _, e := range h.entries {
 		if e.from <= at && at < e.until {
-			return true
+			e.seen(at)
+			covered = covered || e.effect >= least
 		}
 	}
-	return false
+	return covered
 }
 
-// longest returns the longest lasting decision that may be enforced at now (Unix
-// ms), nil if there is none.
-func (h *held) longest(now int64) *entry {
+// best returns what is to be enforced at now (Unix ms): of the strongest action,
+// and of those the longest lasting. It is nil if there is nothing.
+func (h *held) best(now int64) *entry {
 	var best *entry
 	for _, e := range h.entries {
-		if e.until > now && e.enforce.Load() && (best == nil || e.until > best.until) {
+		if e.until > now && e.d.Held == "" && e.enforce.Load() && (best == nil || e.before(best)) {
 			best = e
 		}
 	}
 	return best
+}
+
+// before reports whether e is to be enforced rather than other.
+func (e *entry) before(other *entry) bool {
+	if a, b := e.d.Action.strength(), other.d.Action.strength(); a != b {
+		return a > b
+	}
+	return e.until > other.until
 }
 
 // index finds decisions by prefix. Readers take no lock: they walk one
@@ -57,10 +115,11 @@ type index struct {
 	table atomic.Pointer[bart.Table[*held]]
 }
 
-// banned reports whether a decision covers client at the event time at. Most
-// clients have no entry at all and cost one lookup. Where the narrowest prefix
-// has nothing to say about this time, the wider ones are asked.
-func (x *index) banned(client netip.Prefix, at int64) bool {
+// covers reports whether a decision with the given effect, or a stronger one,
+// covers client at the event time at. Most clients have no entry at all and cost
+// one lookup. Where the narrowest prefix has nothing to say about this time, the
+// wider ones are asked.
+func (x *index) covers(client netip.Prefix, at int64, least effect) bool {
 	t := x.table.Load()
 	var h *held
 	var ok bool
@@ -72,16 +131,16 @@ func (x *index) banned(client netip.Prefix, at int64) bool {
 	if !ok {
 		return false
 	}
-	return h.covers(at) || bannedWider(t, client, at)
+	return h.covers(at, least) || coveredWider(t, client, at, least)
 }
 
-func bannedWider(t *bart.Table[*held], client netip.Prefix, at int64) bool {
+func coveredWider(t *bart.Table[*held], client netip.Prefix, at int64, least effect) bool {
 	for {
 		p, h, ok := t.LookupPrefixLPM(client)
 		if !ok {
 			return false
 		}
-		if h.covers(at) {
+		if h.covers(at, least) {
 			return true
 		}
 		if p.Bits() == 0 {
@@ -130,7 +189,7 @@ func (x *index) replace(old, e *entry) {
 func (x *index) covered(p netip.Prefix, now int64) bool {
 	t := x.table.Load()
 	for _, h := range t.Supernets(p) {
-		if h.longest(now) != nil {
+		if h.best(now) != nil {
 			return true
 		}
 	}
@@ -139,7 +198,7 @@ func (x *index) covered(p netip.Prefix, now int64) bool {
 
 // madeUp does the work of covered below p, which nothing covers as a whole.
 func madeUp(t *bart.Table[*held], p netip.Prefix, now int64) bool {
-	if h, ok := t.Get(p); ok && h.longest(now) != nil {
+	if h, ok := t.Get(p); ok && h.best(now) != nil {
 		return true
 	}
 	if p.IsSingleIP() || !narrower(t, p) {

@@ -39,7 +39,8 @@ func drawDecision(t *rapid.T) *Decision {
 	return &Decision{
 		ID: randomID(), Prefix: rapid.SampledFrom(world).Draw(t, "prefix"),
 		At: fromMillis(at), Created: fromMillis(created),
-		Until: fromMillis(created + rapid.Int64Range(1, 20).Draw(t, "lasts")),
+		Until:  fromMillis(created + rapid.Int64Range(1, 20).Draw(t, "lasts")),
+		Action: rapid.SampledFrom(Actions()).Draw(t, "action"), Held: rapid.SampledFrom([]Hold{"", "", HeldByAll}).Draw(t, "held"),
 	}
 }
 
@@ -75,11 +76,14 @@ func TestIndexTwin(t *testing.T) {
 			"": func(t *rapid.T) {
 				client := rapid.SampledFrom(world).Draw(t, "client")
 				at := rapid.Int64Range(0, 70).Draw(t, "time")
-				want := slices.ContainsFunc(twin, func(e *entry) bool {
-					return contains(e.d.Prefix, client) && min(millis(e.d.At), millis(e.d.Created)) <= at && at < millis(e.d.Until)
-				})
-				if got := x.banned(client, at); got != want {
-					t.Fatalf("banned(%s, %d) = %t, want %t", client, at, got, want)
+				for least, actions := range map[effect][]Action{stops: {Block}, asks: {Block, Captcha, Challenge}} {
+					want := slices.ContainsFunc(twin, func(e *entry) bool {
+						return contains(e.d.Prefix, client) && min(millis(e.d.At), millis(e.d.Created)) <= at && at < millis(e.d.Until) &&
+							e.d.Held == "" && slices.Contains(actions, e.d.Action)
+					})
+					if got := x.covers(client, at, least); got != want {
+						t.Fatalf("covers(%s, %d, %d) = %t, want %t", client, at, least, got, want)
+					}
 				}
 				if got, want := x.covered(client, at), coveredTwin(twin, client, at); got != want {
 					t.Fatalf("covered(%s, %d) = %t, want %t", client, at, got, want)
@@ -94,7 +98,7 @@ func TestIndexTwin(t *testing.T) {
 func coveredTwin(twin []*entry, p netip.Prefix, now int64) bool {
 	live := func(within netip.Prefix) bool {
 		return slices.ContainsFunc(twin, func(e *entry) bool {
-			return e.enforce.Load() && millis(e.d.Until) > now && contains(e.d.Prefix, within)
+			return e.enforce.Load() && e.d.Held == "" && millis(e.d.Until) > now && contains(e.d.Prefix, within)
 		})
 	}
 	if live(p) {

@@ -60,7 +60,7 @@ func (s *Store) manual(d Decision, now time.Time) (Decision, error) {
 	}
 	return Decision{
 		ID:     randomID(),
-		Prefix: d.Prefix, Action: d.Action, Origin: OriginManual, Reason: d.Reason,
+		Prefix: d.Prefix, Action: d.Action, Origin: OriginManual, Reason: d.Reason, Severity: SeverityManual,
 		At: now, Created: now, Until: until,
 	}, nil
 }
@@ -102,11 +102,11 @@ func (s *Store) insert(ctx context.Context, ds []Decision) error {
 	for _, d := range ds { // each of its own, so that one does not keep all in memory
 		e := newEntry(&d)
 		e.stored = true
-		e.enforce.Store(true)
 		s.hold(e)
+		s.enforce(e)
 	}
 	s.mu.Unlock()
-	s.notify()
+	s.journal.wake()
 	return nil
 }
 
@@ -167,7 +167,7 @@ func (s *Store) remove(ctx context.Context, prefix netip.Prefix, which func(*Dec
 		return 0, err
 	}
 	s.lift(prefix, now, which)
-	s.notify()
+	s.journal.wake()
 	s.log.Info("unbanned by hand", zap.String("prefix", FormatPrefix(prefix)), zap.Int("decisions", len(b.end)))
 	return len(b.end), nil
 }
@@ -191,9 +191,8 @@ func (s *Store) lift(prefix netip.Prefix, now time.Time, which func(*Decision) b
 func (s *Store) end(e *entry, now time.Time) {
 	d := *e.d
 	d.Until, d.Removed = now, now
-	ended := newEntry(&d)
-	ended.stored = e.stored
-	ended.enforce.Store(e.enforce.Load())
+	ended := e.changed(&d)
 	s.known[d.ID] = ended
 	s.index.replace(e, ended)
+	s.journal.note(d.Prefix)
 }

@@ -12,6 +12,7 @@ import (
 func TestAdd(t *testing.T) {
 	c := newClock()
 	s := testStore(t, Config{Now: c.Now}, newMemory())
+	changed := s.Subscribe()
 	d, err := s.Add(t.Context(), Decision{
 		Prefix: netip.MustParsePrefix("192.0.2.0/24"), Until: noon.Add(time.Minute), Action: Count, Reason: "scraper",
 		ID: "mine", Origin: OriginScenario, Scenario: "x", // not for people to say
@@ -20,7 +21,7 @@ func TestAdd(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Decision{
-		ID: d.ID, Prefix: netip.MustParsePrefix("192.0.2.0/24"), Action: Count, Origin: OriginManual, Reason: "scraper",
+		ID: d.ID, Prefix: netip.MustParsePrefix("192.0.2.0/24"), Action: Count, Origin: OriginManual, Reason: "scraper", Severity: SeverityManual,
 		At: noon, Created: noon, Until: noon.Add(time.Minute),
 	}
 	if d != want || d.ID == "mine" || len(d.ID) != 24 {
@@ -29,11 +30,11 @@ func TestAdd(t *testing.T) {
 	if got, ok, err := s.Get(t.Context(), d.ID); !ok || err != nil || got != want {
 		t.Errorf("stored %+v, %t, %v", got, ok, err)
 	}
-	if !isNotified(s) || !slices.Equal(inForceOf(s, noon), []string{"192.0.2.0/24"}) {
+	if !isNotified(changed) || !slices.Equal(inForceOf(s, noon), []string{"192.0.2.0/24"}) {
 		t.Error("not in force at once")
 	}
-	if !s.Banned(netip.MustParsePrefix("192.0.2.200/32"), noon.UnixMilli()) {
-		t.Error("a client in the range is not banned")
+	if s.Banned(netip.MustParsePrefix("192.0.2.200/32"), noon.UnixMilli()) {
+		t.Error("a client that is only counted is hidden")
 	}
 	d, err = s.Add(t.Context(), Decision{Prefix: netip.MustParsePrefix("2001:db8::1/128")})
 	if err != nil || d.Action != Block || d.Until != noon.Add(4*time.Hour) {
@@ -47,6 +48,7 @@ func TestAddRefuses(t *testing.T) {
 		netip.MustParsePrefix("198.51.100.7/32"), netip.MustParsePrefix("2001:db8::/48"),
 	}}, newMemory())
 	ok := netip.MustParsePrefix("192.0.2.1/32")
+	changed := s.Subscribe()
 	for _, tc := range []struct {
 		d        Decision
 		code     Refusal
@@ -74,7 +76,7 @@ func TestAddRefuses(t *testing.T) {
 			t.Errorf("add %+v: %v; want it refused as %s with a word about %s", tc.d, err, tc.code, tc.mentions)
 		}
 	}
-	if got := inForceOf(s, noon); len(got) != 0 || isNotified(s) {
+	if got := inForceOf(s, noon); len(got) != 0 || isNotified(changed) {
 		t.Errorf("in force: %v", got)
 	}
 }
@@ -87,7 +89,7 @@ func TestRemove(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	isNotified(s)
+	changed := s.Subscribe()
 	remove := func(p string, want int) {
 		t.Helper()
 		if n, err := s.Remove(t.Context(), netip.MustParsePrefix(p)); n != want || err != nil {
@@ -96,14 +98,14 @@ func TestRemove(t *testing.T) {
 	}
 	remove("192.0.2.2/32", 0)
 	remove("2001:db8::1/128", 0)
-	if isNotified(s) {
+	if isNotified(changed) {
 		t.Error("something to write after nothing was removed")
 	}
 	if got := s.Covering(netip.MustParsePrefix("2001:db8::1/128"), noon); len(got) != 1 || got[0].Prefix.String() != "2001:db8::/64" {
 		t.Errorf("covering an address of a banned /64: %+v", got)
 	}
 	remove("192.0.2.1/32", 1)
-	if !isNotified(s) {
+	if !isNotified(changed) {
 		t.Error("nothing to write after an unban")
 	}
 	remove("192.0.2.1/32", 0)

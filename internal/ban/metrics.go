@@ -52,7 +52,7 @@ func (c inForce) Describe(ch chan<- *prometheus.Desc) { ch <- inForceDesc }
 func (c inForce) Collect(ch chan<- prometheus.Metric) {
 	n, now := make(map[Action]int), millis(c.s.now())
 	for _, h := range c.s.index.table.Load().All() {
-		if e := h.longest(now); e != nil {
+		if e := h.best(now); e != nil {
 			n[e.d.Action]++
 		}
 	}

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// InForce yields the decisions to be enforced at now, one for each prefix: the
-// one that lasts longest; in the order of the prefixes and without their
-// contexts. What the allowlist overlaps is never among them.
+// InForce yields the decisions to be enforced at now, one for each prefix: that
+// of the strongest action, and of those the one that lasts longest; in the order
+// of the prefixes and without their contexts. What the allowlist overlaps, and
+// what is held, is never among them.
 //
 // A decision is enforced once it is stored. If storing it was tried and failed,
 // it is enforced all the same: nothing is promised to anybody by an address in
@@ -23,11 +24,21 @@ func (s *Store) InForce(now time.Time) iter.Seq[Decision] {
 	return func(yield func(Decision) bool) {
 		at := now.UnixMilli()
 		for _, h := range s.index.table.Load().AllSorted() {
-			if e := h.longest(at); e != nil && !yield(*e.d) {
+			if e := h.best(at); e != nil && !yield(e.decision()) {
 				return
 			}
 		}
 	}
+}
+
+// Lookup returns what InForce yields about exactly p; false if it yields nothing.
+func (s *Store) Lookup(p netip.Prefix, now time.Time) (Decision, bool) {
+	if h, ok := s.index.table.Load().Get(p); ok {
+		if e := h.best(now.UnixMilli()); e != nil {
+			return e.decision(), true
+		}
+	}
+	return Decision{}, false
 }
 
 // Covering returns the decisions enforced at now that cover all of p, one for
@@ -35,8 +46,8 @@ func (s *Store) InForce(now time.Time) iter.Seq[Decision] {
 func (s *Store) Covering(p netip.Prefix, now time.Time) []Decision {
 	var ds []Decision
 	for _, h := range s.index.table.Load().Supernets(p) {
-		if e := h.longest(now.UnixMilli()); e != nil {
-			ds = append(ds, *e.d)
+		if e := h.best(now.UnixMilli()); e != nil {
+			ds = append(ds, e.decision())
 		}
 	}
 	return ds

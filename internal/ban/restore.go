@@ -8,14 +8,15 @@ import (
 
 // Restore takes over a decision that was made elsewhere, for a replay that begins
 // with bans in force. Of d it takes Prefix, Action (empty: Config.Action),
-// Scenario, Until (zero: At and Config.Duration) and At, the event time of what it
+// Scenario, Severity, Until (zero: At and Config.Duration) and At, the event time of what it
 // was made on. No alert is about it, and one that would make the same decision
 // again finds it made. What the allowlist overlaps is passed over. What makes no
 // sense is refused with a *RefusedError.
 //
 // It covers the records of the ten minutes before At, too: who made it has judged
 // them, and where they come late they would be judged again without those that
-// the decision covers.
+// the decision covers. It hides its client whatever the action is: the log is as it
+// was with that decision.
 func (s *Store) Restore(ctx context.Context, d Decision) error {
 	if err := checkPrefix(d.Prefix); err != nil {
 		return err
@@ -38,7 +39,7 @@ func (s *Store) Restore(ctx context.Context, d Decision) error {
 	}
 	d = Decision{
 		ID: alertID(d.Scenario, d.Prefix, at), Prefix: d.Prefix, Action: d.Action, Scenario: d.Scenario, Origin: OriginScenario,
-		At: at, Created: at, Until: until,
+		Severity: d.Severity, At: at, Created: at, Until: until,
 	}
 	if err := s.beginWriting(ctx); err != nil {
 		return fmt.Errorf("restore a ban of %s: %w", FormatPrefix(d.Prefix), err)
@@ -49,8 +50,8 @@ func (s *Store) Restore(ctx context.Context, d Decision) error {
 	}
 	e := newEntry(&d)
 	e.from -= lateGrace.Milliseconds()
+	e.effect = stops
 	e.stored = true
-	e.enforce.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.known[d.ID]; old != nil {
@@ -59,6 +60,7 @@ func (s *Store) Restore(ctx context.Context, d Decision) error {
 	} else {
 		s.hold(e)
 	}
-	s.notify()
+	s.enforce(e)
+	s.journal.wake()
 	return nil
 }

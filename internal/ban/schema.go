@@ -15,7 +15,7 @@ import (
 const (
 	// schemaVersion is raised with every change of the tables or of the JSON in
 	// them, and openFile learns to carry older files over.
-	schemaVersion = 1
+	schemaVersion = 2
 
 	// applicationID tells a file of ours from another program's: "Weir".
 	applicationID = 0x57656972
@@ -36,6 +36,10 @@ CREATE TABLE decisions (
 	scenario TEXT NOT NULL,
 	origin   TEXT NOT NULL,
 	reason   TEXT NOT NULL,
+	severity INTEGER NOT NULL,
+	staged   INTEGER NOT NULL,
+	held     TEXT NOT NULL,
+	wide     INTEGER NOT NULL,
 	at       INTEGER NOT NULL,
 	created  INTEGER NOT NULL,
 	until    INTEGER NOT NULL,
@@ -123,6 +127,29 @@ func prepare(ctx context.Context, tx *sql.Tx) error {
 		return errors.New("this is the database of another program: name a file of its own for Weir")
 	case version > schemaVersion:
 		return fmt.Errorf("written by a newer Weir (schema %d, this one knows up to %d): run that version, or move the file away to start without what it holds", version, schemaVersion)
+	}
+	return migrate(ctx, tx, version)
+}
+
+// migrations carry a file over to the next version of the schema; the first one
+// is of version 1. New columns go behind the context of old rows: to write all of
+// them again would take as much room on the disk as they have now.
+var migrations = [...]string{`
+ALTER TABLE decisions ADD COLUMN severity INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE decisions ADD COLUMN staged   INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE decisions ADD COLUMN held     TEXT NOT NULL DEFAULT '';
+ALTER TABLE decisions ADD COLUMN wide     INTEGER NOT NULL DEFAULT 0;
+UPDATE decisions SET severity = 4 WHERE origin = 'manual';
+`}
+
+func migrate(ctx context.Context, tx *sql.Tx, version int) error {
+	if version < 1 {
+		return damaged{fmt.Errorf("schema version %d", version)}
+	}
+	for ; version < schemaVersion; version++ {
+		if _, err := tx.ExecContext(ctx, migrations[version-1]+fmt.Sprintf("PRAGMA user_version = %d;", version+1)); err != nil {
+			return fmt.Errorf("carry it over from schema %d: %w", version, err)
+		}
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ type file struct {
 	reader *sql.DB
 }
 
-const decisionColumns = "id, prefix, action, scenario, origin, reason, at, created, until, arrived, removed"
+const decisionColumns = "id, prefix, action, scenario, origin, reason, severity, staged, held, wide, at, created, until, arrived, removed"
 
 func (f *file) load(ctx context.Context, ended, lifted time.Time) ([]Decision, []unban, error) {
 	ds, err := f.query(ctx, "SELECT "+decisionColumns+", NULL FROM decisions WHERE until > ?", millis(ended))
@@ -89,7 +89,7 @@ func putAll(ctx context.Context, tx *sql.Tx, ds []Decision) error {
 	if len(ds) == 0 {
 		return nil
 	}
-	put, err := tx.PrepareContext(ctx, "INSERT OR REPLACE INTO decisions ("+decisionColumns+", context) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+	put, err := tx.PrepareContext(ctx, "INSERT OR REPLACE INTO decisions ("+decisionColumns+", context) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 	if err != nil {
 		return err
 	}
@@ -103,6 +103,7 @@ func putAll(ctx context.Context, tx *sql.Tx, ds []Decision) error {
 			}
 		}
 		if _, err := put.ExecContext(ctx, d.ID, d.Prefix.String(), d.Action, d.Scenario, d.Origin, d.Reason,
+			d.Severity, d.Staged, d.Held, d.Wide,
 			millis(d.At), millis(d.Created), millis(d.Until), millis(d.Arrived), millis(d.Removed), why); err != nil {
 			return err
 		}
@@ -225,7 +226,7 @@ func scanDecision(rows *sql.Rows) (Decision, error) {
 	var at, created, until, arrived, removed int64
 	var why []byte
 	if err := rows.Scan(&d.ID, &prefix, &d.Action, &d.Scenario, &d.Origin, &d.Reason,
-		&at, &created, &until, &arrived, &removed, &why); err != nil {
+		&d.Severity, &d.Staged, &d.Held, &d.Wide, &at, &created, &until, &arrived, &removed, &why); err != nil {
 		return d, err
 	}
 	var err error

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"weir/internal/scenario"
 )
 
 // eachStorage runs a test over every storage there is: what it demands is what a
@@ -35,6 +37,7 @@ func stored(id, prefix string, created time.Time) Decision {
 		ID: id, Prefix: netip.MustParsePrefix(prefix), Action: Captcha, Scenario: "http-probing", Origin: OriginScenario,
 		Reason: "<b>it's \"quoted\"</b> \u2028", At: created.Add(-time.Second), Created: created, Until: created.Add(time.Hour),
 		Arrived: created.Add(-500 * time.Millisecond), Context: newContext(&a),
+		Severity: Severity(scenario.High), Staged: true, Held: HeldByAll, Wide: true,
 	}
 }
 

@@ -29,7 +29,7 @@ type Store struct {
 	storage storage
 	allow   *bart.Lite // never changed after Open
 	index   index      // changed with mu held, read without
-	changed chan struct{}
+	journal *journal
 
 	// writing has one slot. Who fills it owns the order in which the storage
 	// is written to and OnAlert is told. A channel, so that waiting ends with a context.
@@ -80,7 +80,7 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 		log:     cfg.Logger,
 		storage: st,
 		allow:   new(bart.Lite),
-		changed: make(chan struct{}, 1),
+		journal: newJournal(),
 		writing: make(chan struct{}, 1),
 		known:   make(map[string]*entry),
 	}
@@ -222,6 +222,7 @@ func (s *Store) decide(a *detect.Alert) (*Decision, bool) {
 		Action:   action,
 		Scenario: sc.Name,
 		Origin:   OriginScenario,
+		Severity: Severity(sc.Severity),
 		At:       at,
 		Created:  created,
 		Until:    created.Add(lasts),
@@ -235,10 +236,13 @@ func (s *Store) hold(e *entry) {
 	s.index.add(e)
 }
 
-// Banned reports whether a decision, stored or not, covers client at the event
-// time at (Unix ms). It takes no lock and allocates nothing. A ban that has ended
-// still covers the records of its time, for ten minutes.
-func (s *Store) Banned(client netip.Prefix, at int64) bool { return s.index.banned(client, at) }
+// Banned reports whether a decision to block, stored or not, covers client at the
+// event time at (Unix ms). It takes no lock and allocates nothing. A ban that has
+// ended still covers the records of its time, for ten minutes.
+//
+// Nothing else hides a client: one that is only counted, or whose decision is
+// held, is served as ever, and one that is asked for a captcha and solves it, too.
+func (s *Store) Banned(client netip.Prefix, at int64) bool { return s.index.covers(client, at, stops) }
 
 // Allowed reports whether a is allowlisted. It takes no lock and allocates
 // nothing.
@@ -247,19 +251,6 @@ func (s *Store) Allowed(a netip.Addr) bool { return s.allow.Contains(a) }
 // AllowedAny reports whether p shares an address with the allowlist: such a
 // prefix must never be written to an IP set.
 func (s *Store) AllowedAny(p netip.Prefix) bool { return s.allow.OverlapsPrefix(p) }
-
-// Changed has something in it when there is something to write: decisions were
-// stored, made by hand, adopted, removed, or could not be stored and have to be
-// enforced all the same. It holds one notice, whatever their number. The end of
-// a decision is not announced: who enforces decisions looks at the clock.
-func (s *Store) Changed() <-chan struct{} { return s.changed }
-
-func (s *Store) notify() {
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-}
 
 // Ready returns why decisions cannot be stored at the moment, nil when the last
 // attempt worked. Clients are banned all the while, but people see nothing of it.

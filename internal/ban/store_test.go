@@ -15,7 +15,8 @@ import (
 
 func TestAlertDecides(t *testing.T) {
 	c := newClock()
-	s := testStore(t, Config{Now: c.Now, Action: Challenge}, newMemory())
+	s := testStore(t, Config{Now: c.Now}, newMemory())
+	changed := s.Subscribe()
 	at := noon.Add(-10 * time.Second)
 	a := alert("192.0.2.1/32", at)
 	s.Alert(a)
@@ -29,17 +30,17 @@ func TestAlertDecides(t *testing.T) {
 	if got := listAll(t, s, Query{}); len(got) != 0 {
 		t.Errorf("listed before it is stored: %v", got)
 	}
-	if isNotified(s) {
+	if isNotified(changed) {
 		t.Error("something to write before it is stored")
 	}
 	mustCommit(t, s)
-	if !isNotified(s) {
+	if !isNotified(changed) {
 		t.Error("nothing to write after a decision was stored")
 	}
 
 	want := Decision{
-		ID: alertID("http-probing", a.Client, at), Prefix: a.Client, Action: Challenge, Scenario: "http-probing", Origin: OriginScenario,
-		At: at, Created: noon, Until: noon.Add(4 * time.Hour), Arrived: at.Add(time.Second),
+		ID: alertID("http-probing", a.Client, at), Prefix: a.Client, Action: Block, Scenario: "http-probing", Origin: OriginScenario,
+		At: at, Created: noon, Until: noon.Add(4 * time.Hour), Arrived: at.Add(time.Second), Hit: at,
 	}
 	if got := slices.Collect(s.InForce(noon)); len(got) != 1 || got[0] != want {
 		t.Errorf("in force: %+v\nwant %+v", got, want)
@@ -226,6 +227,7 @@ func TestStorageFails(t *testing.T) {
 	var told []string
 	st := &flaky{storage: newMemory()}
 	s := testStore(t, Config{Now: c.Now, OnAlert: func(a detect.Alert, _ *Decision) { told = append(told, a.Client.String()) }}, st)
+	changed := s.Subscribe()
 	st.fail.Store(true)
 	s.Alert(alert("192.0.2.1/32", noon))
 	for range 2 {
@@ -235,7 +237,7 @@ func TestStorageFails(t *testing.T) {
 		if s.Ready() == nil {
 			t.Error("ready while storing fails")
 		}
-		if !isNotified(s) {
+		if !isNotified(changed) {
 			t.Error("nothing to write")
 		}
 		if got := inForceOf(s, noon); !slices.Equal(got, []string{"192.0.2.1"}) {
