@@ -14,7 +14,7 @@ type Alert struct {
 	Addr     netip.Addr   // of the record that overflowed it, or of the member that it is about
 	At       int64        // event time of the record that overflowed it, Unix milliseconds
 	First    int64        // event time of the first record in the bucket, Unix milliseconds
-	Events   int          // records that the bucket counted, the last one included
+	Events   int          // records that the bucket counted, the last one included; of a scenario that samples, an estimate
 	Arrived  int64        // when the stream got the last record, Unix milliseconds; 0 = unknown
 
 	// Samples are the latest requests in the bucket, oldest first: up to the

@@ -17,7 +17,7 @@ type bucket struct {
 	last    int64  // Unix milliseconds; never moves back while the bucket lives
 	first   int64  // Unix milliseconds of the first event
 	alerted int64  // Unix milliseconds of the latest alert; 0 = none
-	count   uint32 // accepted events; 0 = dead: the next event starts anew
+	count   uint32 // records that the accepted events stand for; 0 = dead: the next event starts anew
 	sample  uint32 // position of the latest sample; 0 = none
 	born    uint32 // tells the distinct values of this bucket from those of the one before it
 	shield  uint32 // Unix minute until which no alert is raised; 0 = none
@@ -44,7 +44,7 @@ func (b *bucket) admit(l *limits, at int64) (int64, admission) {
 	case b.count == 0, at > b.last+l.life:
 		return at, afresh
 	case at < b.last-l.life:
-		if b.count == 1 {
+		if b.count <= l.single {
 			return at, afresh
 		}
 		return at, late
@@ -59,13 +59,13 @@ func (b *bucket) begin(at int64, born uint32) {
 	b.born = born
 }
 
-// pour adds what an event of time at, which is not before last, costs. It reports
-// whether the bucket runs over; then it is left as full as it was.
-func (b *bucket) pour(l *limits, cost, at int64) bool {
+// pour adds what an event of time at, which is not before last, costs; it stands for so
+// many records. It reports whether the bucket runs over; then it is left as full as it was.
+func (b *bucket) pour(l *limits, cost, at int64, records uint32) bool {
 	leaked := (at - b.last) * int64(time.Millisecond)
 	b.level = max(0, b.level-leaked)
 	b.last = at
-	b.count++
+	b.count += records
 	if cost > l.full-b.level {
 		return true
 	}

@@ -23,8 +23,9 @@ type limits struct {
 	// enough, and a bucket that never gets near its brim costs no copy.
 	sampled int64
 
-	samples int // that an alert carries
-	queue   int // that the judge sees; 0 = it is not asked
+	single  uint32 // records that one event may stand for
+	samples int    // that an alert carries
+	queue   int    // that the judge sees; 0 = it is not asked
 	kind    scenario.Kind
 	group   scenario.Group
 }
@@ -43,7 +44,7 @@ const (
 func newLimits(s *scenario.Scenario) limits {
 	l := limits{
 		leak: scenario.WholeEvent, quiet: s.Blackhole.Milliseconds(), guard: s.Shield.Milliseconds(), space: s.Spacing.Milliseconds(),
-		samples: maxSamples, kind: s.Kind, group: s.Group,
+		single: uint32(s.Sampling()), samples: maxSamples, kind: s.Kind, group: s.Group,
 	}
 	if s.CacheSize > 0 {
 		l.samples = min(s.CacheSize, maxQueue)

@@ -41,7 +41,7 @@ func newMetrics(reg prometheus.Registerer, scenarios []*scenario.Scenario) *metr
 	}, []string{"outcome"})
 	pours := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "detect_pours_total",
-		Help: "Events that the buckets of a scenario accepted.",
+		Help: "Events that the buckets of a scenario accepted; of a scenario that samples, those that were picked.",
 	}, []string{"scenario"})
 	alerts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "detect_alerts_total",

@@ -55,7 +55,7 @@ type Observation struct {
 	// Level is how far; it is empty afterwards. Of Conditional it counts records.
 	Before, Level float64
 	Weight        float64 // of the hit
-	Events        int     // records that the bucket counted, this one included
+	Events        int     // records that the bucket counted, or estimated, this one included
 	First         int64   // Unix milliseconds of the first of them; 0 = none
 }
 
@@ -101,9 +101,9 @@ func (s *shard) watched(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Re
 			o.Level = o.Before + 1
 		}
 		if after.count == 0 {
-			o.Events, o.First = int(before.count)+1, before.first
+			o.Events, o.First = int(before.count+hit.Records()), before.first
 			if before.count == 0 || !before.holds(l, e.at) {
-				o.Events, o.First = 1, e.at
+				o.Events, o.First = int(hit.Records()), e.at
 			}
 		}
 	case hit.Effect == scenario.Cancel && before.holds(l, e.at):

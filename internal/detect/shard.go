@@ -154,7 +154,7 @@ func (s *shard) pour(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Recor
 	}
 	s.tally.pours[hit.Scenario]++
 	cost := l.cost(hit.Weight)
-	over := b.pour(l, cost, at)
+	over := b.pour(l, cost, at, hit.Records())
 	if over || b.brim(l, cost) {
 		b.sample = s.samples.add(id, r, b.sample)
 	}

@@ -181,7 +181,7 @@ func (w *twin) pour(r *cloudfront.Record, k twinKey, hit scenario.Hit) string {
 	full, leak, life := w.numbers(k)
 	s := w.plan.scenarios[k.scenario]
 	b := w.buckets[k]
-	if b != nil && r.Time < b.last-life && b.events > 1 {
+	if b != nil && r.Time < b.last-life && b.events > s.Sampling() {
 		return "late"
 	}
 	if b == nil || r.Time > b.last+life || r.Time < b.last-life {
@@ -197,7 +197,7 @@ func (w *twin) pour(r *cloudfront.Record, k twinKey, hit scenario.Hit) string {
 	at := max(r.Time, b.last)
 	b.tokens = min(full, b.tokens+time.Duration(at-b.last)*time.Millisecond)
 	b.last = at
-	b.events++
+	b.events += max(1, int(hit.Sample))
 	b.samples = append(b.samples, sampleOf(r))
 	cost := w.cost(k, leak, hit.Weight)
 	switch {
@@ -417,6 +417,9 @@ func drawRules(t *rapid.T) (fake, hits) {
 		case scenario.Leaky:
 			s.Capacity = rapid.SampledFrom([]int{1, 2, 3, 5, 30}).Draw(t, "capacity")
 			s.Spacing = rapid.SampledFrom([]time.Duration{0, 0, 300 * time.Millisecond, 4 * time.Second}).Draw(t, "spacing")
+			if rapid.IntRange(0, 3).Draw(t, "samples") == 0 {
+				s.Capacity, s.Sample = 400, 4
+			}
 			s.Leak = rapid.SampledFrom([]time.Duration{time.Millisecond, 1500 * time.Microsecond, 100 * time.Millisecond, time.Second, 7 * time.Second}).Draw(t, "leak")
 		case scenario.Conditional:
 			s.Capacity, s.Leak = -1, rapid.SampledFrom([]time.Duration{10 * time.Millisecond, time.Second, 10 * time.Second}).Draw(t, "leak")
@@ -429,6 +432,9 @@ func drawRules(t *rapid.T) (fake, hits) {
 	weights := make([]uint32, len(rules))
 	for i := range weights {
 		weights[i] = rapid.SampledFrom([]uint32{1000, 1000, 250, 1700, 3000, 1 << 31}).Draw(t, "weight")
+		if rules[i].Sampling() > 1 { // more than it would be, so that the bucket is full within the test
+			weights[i] = rapid.SampledFrom([]uint32{4000, 50_000, 150_000}).Draw(t, "weight of a sample")
+		}
 	}
 	recipes := hits{"none": nil}
 	effects := rapid.SampledFrom([][]scenario.Effect{
@@ -443,6 +449,9 @@ func drawRules(t *rapid.T) (fake, hits) {
 			list[i] = scenario.Hit{
 				Scenario: uint16(which), Effect: rapid.SampledFrom(effects).Draw(t, "effect"), Weight: weights[which],
 				Distinct: rapid.SampledFrom([]uint32{0, 0, 7, 8, 9}).Draw(t, "distinct"), Group: rapid.SampledFrom([]uint32{0, 0, 1, 1 << 31}).Draw(t, "group"),
+			}
+			if n := rules[which].Sampling(); n > 1 && list[i].Effect == scenario.Pour {
+				list[i].Sample = uint8(n)
 			}
 			if list[i].Effect == scenario.Drain {
 				list[i].Weight = rapid.SampledFrom([]uint32{0, 500, 1000, 5000, 1<<32 - 1}).Draw(t, "drain")

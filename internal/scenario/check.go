@@ -18,6 +18,7 @@ const (
 	MaxShield                  = 24 * time.Hour
 	MaxSpacing                 = time.Hour
 	MaxCacheSize               = 256  // requests
+	MaxSample                  = 64   // records
 	maxDrain                   = 1000 // events
 
 	// No network that is shorter than this many bits is ever banned by itself.

@@ -89,6 +89,9 @@ func (s *Scenario) Thresholds() []Threshold {
 	if s.Kind != Trigger {
 		add("spacing", "SPACING", FormatDuration(s.Spacing))
 	}
+	if s.Sample > 1 {
+		add("sample", "SAMPLE", strconv.Itoa(s.Sampling()))
+	}
 	if s.drain.text != "" {
 		add("drain.events", "DRAIN", strconv.Itoa(s.drainBy))
 	}

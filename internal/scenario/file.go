@@ -85,6 +85,7 @@ func keysOfFile() map[string]func(p *parser, s *Scenario, key string, n *yaml.No
 		"members":         func(p *parser, s *Scenario, key string, n *yaml.Node) { s.Group.Members = p.boolean(key, n) },
 		"shield":          (*parser).shield,
 		"weight":          (*parser).weight,
+		"sample":          func(p *parser, s *Scenario, key string, n *yaml.Node) { s.Sample = p.number(key, n) },
 
 		// What these say changes nothing here, nor in what CrowdSec finds.
 		"format":     func(*parser, *Scenario, string, *yaml.Node) {},
@@ -143,13 +144,18 @@ func (p *parser) complete(root *yaml.Node, s *Scenario, seen map[string]bool) {
 		p.fail(root, "condition", "only a conditional scenario has one")
 	}
 	if s.Kind == Trigger {
-		for _, key := range []string{"spacing", "weight", "drain", "members"} {
+		for _, key := range []string{"spacing", "weight", "drain", "members", "sample"} {
 			if seen[key] {
 				p.fail(root, key, "a trigger does not count, so it has none")
 			}
 		}
 		// CrowdSec's triggers overflow before they look at these.
 		s.distinct = expression{}
+	}
+	if seen["sample"] {
+		if err := s.checkSample(); err != nil {
+			p.fail(root, "sample", "%v", err)
+		}
 	}
 	s.Queue = s.condition.text != "" || s.overflow.text != ""
 	if err := s.check(); err != nil {

@@ -25,6 +25,10 @@ type Hit struct {
 	Scenario uint16 // index in the Set
 	Effect   Effect
 
+	// Sample is of how many records this is the one that was picked to stand for all:
+	// see Records.
+	Sample uint8
+
 	// Weight is by how much a Pour or a Drain changes the bucket, in thousandths of
 	// an event.
 	Weight uint32
@@ -38,6 +42,10 @@ type Hit struct {
 	// nothing else.
 	Group uint32
 }
+
+// Records returns of how many records a hit tells, itself included: 1, or as many as
+// the scenario samples.
+func (h *Hit) Records() uint32 { return max(1, uint32(h.Sample)) }
 
 // A Matcher tells which scenarios of its Set a record hits. It belongs to one
 // goroutine, since it keeps scratch and the verdicts on columns that come again
@@ -87,9 +95,14 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 		m.path = nil
 	}
 	m.holds = m.filters.Match(r, &m.facts, m.holds[:0])
+	lot := lot{}
 	for _, i := range m.holds {
 		u := &m.set.uses[i]
 		hits = append(hits, u.hit)
+		if u.hit.Sample > 1 && !lot.draw(r, &hits[len(hits)-1]) {
+			hits = hits[:len(hits)-1]
+			continue
+		}
 		if u.plain {
 			continue
 		}
@@ -110,7 +123,7 @@ func (m *Matcher) complete(r *cloudfront.Record, u *use, hit *Hit) (ok bool) {
 		hit.Distinct = 1 // no text is a value like any other
 	}
 	if u.by != weightOne {
-		hit.Weight = weigh(r, u.by)
+		hit.Weight = weigh(r, u.by) // which no scenario does that samples
 	}
 	return ok
 }

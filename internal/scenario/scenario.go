@@ -126,6 +126,11 @@ type Scenario struct {
 	// what comes sooner after one that counted does not count. 0 = all count.
 	Spacing time.Duration
 
+	// Sample says of how many records one is counted, as so many events: of those that
+	// look alike to it, it picks some by their request ids. 0 and 1 = each is counted.
+	// What is really done is Sampling.
+	Sample int
+
 	// Shield is for how long, in event time, a record with the effect Shield protects
 	// a bucket's key from alerts. It is a whole number of minutes, and the protection
 	// ends at a whole minute, so that a second Shield of the same minute changes nothing.

@@ -152,6 +152,9 @@ func (c *compiler) add(index int) {
 		switch f.effect {
 		case Pour:
 			v.distinct, v.by = distinct, s.weight
+			if n := s.Sampling(); n > 1 {
+				v.hit.Sample, v.hit.Weight = uint8(n), WholeEvent*uint32(n)
+			}
 		case Drain:
 			v.hit.Weight = WholeEvent * uint32(s.drainBy)
 		}

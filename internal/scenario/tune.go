@@ -68,6 +68,12 @@ var keys = map[string]func(s *Scenario, value string) error{
 		}
 		return setDuration(&s.Spacing, "spacing", value, 0, MaxSpacing)
 	},
+	"SAMPLE": func(s *Scenario, value string) error {
+		if s.Sample < 2 {
+			return errors.New("the scenario counts every record")
+		}
+		return setNumber(&s.Sample, "sample", value, 1, MaxSample)
+	},
 	"SEVERITY": func(s *Scenario, value string) error {
 		i := slices.Index(severityNames[:], value)
 		if i < 0 {
@@ -124,7 +130,7 @@ func variableName(name string) string {
 // duration from 1ms to 24h; BLACKHOLE is a duration from 0s to 168h, BAN one from 1s to
 // 8760h; ACTION is block, captcha, challenge or count; MODE is enforce, simulate or
 // off; SPACING is a duration up to 1h; SEVERITY is low, medium, high or critical; CACHE_SIZE is a number of requests.
-// DRAIN (1 to 1000 events), SHIELD (whole minutes up to 24h), RANGE_IPV4 (16 to 31
+// SAMPLE (1 to 64), DRAIN (1 to 1000 events), SHIELD (whole minutes up to 24h), RANGE_IPV4 (16 to 31
 // bits) and RANGE_IPV6 (32 to 64 bits) are of scenarios that have such a thing. The error holds everything that is wrong with any variable.
 func Tune(list []Scenario, env map[string]string) ([]Scenario, error) {
 	tuned := slices.Clone(list)

@@ -112,12 +112,14 @@ func TestTuneNamesWithSlashes(t *testing.T) {
 func TestEveryVariableTunes(t *testing.T) {
 	values := map[string]string{
 		"CAPACITY": "77", "LEAKSPEED": "3500ms", "BLACKHOLE": "3s", "BAN": "3s", "ACTION": "count", "MODE": "simulate",
-		"SEVERITY": "low", "CACHE_SIZE": "7", "DRAIN": "7", "SHIELD": "7m", "SPACING": "7s", "RANGE_IPV4": "27", "RANGE_IPV6": "60",
+		"SEVERITY": "low", "CACHE_SIZE": "7", "DRAIN": "7", "SHIELD": "7m", "SPACING": "7s", "SAMPLE": "3", "RANGE_IPV4": "27", "RANGE_IPV6": "60",
 	}
 	has := func(s Scenario, key string) bool {
 		switch key {
 		case "CAPACITY", "LEAKSPEED", "SPACING":
 			return s.Kind == Leaky
+		case "SAMPLE":
+			return s.Sample > 1
 		case "DRAIN":
 			return s.drain.text != ""
 		case "SHIELD":
@@ -150,11 +152,11 @@ func TestEveryVariableTunes(t *testing.T) {
 // numbers returns everything that variables may change.
 func (s *Scenario) numbers() any {
 	return struct {
-		capacity, cache, drain                int
+		capacity, cache, drain, sample        int
 		leak, blackhole, ban, shield, spacing time.Duration
 		group                                 Group
 		severity                              Severity
 		mode                                  Mode
 		action                                string
-	}{s.Capacity, s.CacheSize, s.drainBy, s.Leak, s.Blackhole, s.Ban, s.Shield, s.Spacing, s.Group, s.Severity, s.Mode, s.Action}
+	}{s.Capacity, s.CacheSize, s.drainBy, s.Sample, s.Leak, s.Blackhole, s.Ban, s.Shield, s.Spacing, s.Group, s.Severity, s.Mode, s.Action}
 }
