@@ -42,11 +42,11 @@ func (m *webACLMembers) spec(w *WAF, p place) (*ruleSpec, error) {
 	if err := firstError(checkDescription(m.Description), checkVisibility(m.VisibilityConfig)); err != nil {
 		return nil, err
 	}
-	has, err := customBodies(m.CustomResponseBodies)
+	bodies, err := parseBodies(m.CustomResponseBodies)
 	if err != nil {
 		return nil, err
 	}
-	parser := &statementParser{w: w, place: p, hasBody: has}
+	parser := &statementParser{w: w, place: p, bodies: bodies}
 	fallback, err := parser.parseAction(m.DefaultAction)
 	if err != nil {
 		return nil, err
@@ -65,6 +65,10 @@ func (m *webACLMembers) spec(w *WAF, p place) (*ruleSpec, error) {
 		m.Rules = json.RawMessage("[]")
 	}
 	spec.acl, spec.fallback = m, fallback
+	spec.immunity, err = parseImmunity(m.CaptchaConfig, m.ChallengeConfig)
+	if err != nil {
+		return nil, err
+	}
 	return spec, nil
 }
 

@@ -2,7 +2,10 @@ package awslocal
 
 import (
 	"fmt"
+	"net/http"
 	"net/netip"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -93,6 +96,17 @@ func TestEvaluate(t *testing.T) {
 			or := &types.Statement{OrStatement: &types.OrStatement{Statements: []types.Statement{geo, *inSet(a)}}}
 			return []types.Rule{blockRule("and", 1, and), blockRule("not", 2, not), blockRule("or", 3, or)}
 		}, map[string]string{"192.0.2.1": "block 429 or", "203.0.113.1": "allow 0 "}},
+		{"a label asked for by a later rule", allowAll(), func(a, b, _, _ *string) []types.Rule {
+			stage := blockRule("stage", 1, inSet(a))
+			stage.Action, stage.RuleLabels = &types.RuleAction{Count: &types.CountAction{}}, labels("weir:count", "other")
+			return []types.Rule{
+				blockRule("before", 0, hasLabel("LABEL", "weir:count")), stage,
+				blockRule("namespace", 7, &types.Statement{AndStatement: &types.AndStatement{Statements: []types.Statement{*hasLabel("NAMESPACE", "acl:weir:"), *inSet(b)}}}),
+				blockRule("no-namespace", 8, hasLabel("NAMESPACE", "weir:count:")),
+				blockRule("half-a-word", 9, hasLabel("LABEL", "ther")),
+				blockRule("by-its-end", 10, hasLabel("LABEL", "other")),
+			}
+		}, map[string]string{"192.0.2.1": "block 429 by-its-end", "192.0.2.7": "block 429 namespace", "198.51.100.1": "allow 0 "}},
 		{"a rule group", allowAll(), func(_, _, _, group *string) []types.Rule { return []types.Rule{groupRule(group, none)} }, map[string]string{
 			"192.0.2.1": "allow 0 ", "192.0.2.7": "captcha 405 captcha-b", "2001:db8::1": "block 429 block-six",
 		}},
@@ -121,6 +135,122 @@ func TestEvaluateWithoutAnACL(t *testing.T) {
 	s := New(Config{})
 	if v := s.WAF().Evaluate(ScopeRegional, "acl", netip.MustParseAddr("192.0.2.1"), time.Now()); v.Action != "allow" {
 		t.Errorf("%+v", v)
+	}
+}
+
+// judgementDay is when the tests' requests come, long after all changes are in force.
+var judgementDay = time.Unix(4e9, 0)
+
+// judged makes a set (192.0.2.0/24), a web ACL of one rule about it, and returns
+// what is done to a request.
+func judged(t *testing.T, spoil func(acl *wafv2.CreateWebACLInput, r *types.Rule)) func(r Request) Verdict {
+	t.Helper()
+	s := New(Config{AccountID: "123456789012"})
+	client := newWAFClient(s, "us-east-1")
+	set := newSet(t, client, "set")
+	fill(t, client, set, "192.0.2.0/24")
+	r := blockRule("rule", 0, inSet(set.ARN))
+	in := &wafv2.CreateWebACLInput{Name: aws.String("acl"), Scope: scope, VisibilityConfig: visibility("acl"), DefaultAction: allowAll()}
+	spoil(in, &r)
+	in.Rules = []types.Rule{r}
+	_, err := client.CreateWebACL(t.Context(), in)
+	wantCode(t, err, "")
+	return func(r Request) Verdict { return s.WAF().EvaluateRequest(ScopeCloudFront, "acl", r, judgementDay) }
+}
+
+func TestEvaluateForwardedAddresses(t *testing.T) {
+	for _, tt := range []struct {
+		position types.ForwardedIPPosition
+		fallback types.FallbackBehavior
+		negated  bool
+		header   []string
+		want     string
+	}{
+		{"FIRST", "NO_MATCH", false, []string{"192.0.2.1, 10.0.0.1"}, "block"},
+		{"FIRST", "NO_MATCH", false, []string{"10.0.0.1, 192.0.2.1"}, "allow"},
+		{"LAST", "NO_MATCH", false, []string{"10.0.0.1, 192.0.2.1"}, "block"},
+		{"LAST", "NO_MATCH", false, []string{"192.0.2.1, 10.0.0.1"}, "allow"},
+		{"LAST", "NO_MATCH", false, []string{"10.0.0.1", "192.0.2.1"}, "block"},
+		{"ANY", "NO_MATCH", false, []string{"10.0.0.1, 192.0.2.1 ,10.0.0.2"}, "block"},
+		{"ANY", "MATCH", false, []string{"192.0.2.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1"}, "allow"},
+		{"ANY", "MATCH", false, []string{"1.1.1.1, 192.0.2.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1, 1.1.1.1"}, "block"},
+		{"FIRST", "MATCH", false, []string{"unknown"}, "block"},
+		{"FIRST", "NO_MATCH", false, []string{"unknown"}, "allow"},
+		{"ANY", "MATCH", false, []string{"unknown, 10.0.0.1"}, "allow"},
+		{"FIRST", "MATCH", false, nil, "allow"},
+		{"FIRST", "MATCH", true, []string{"10.0.0.1"}, "block"},
+		{"FIRST", "MATCH", true, nil, "allow"},
+	} {
+		verdict := judged(t, func(_ *wafv2.CreateWebACLInput, r *types.Rule) {
+			r.Statement = forwardedIn(r.Statement.IPSetReferenceStatement.ARN, "X-Client", tt.position, tt.fallback)
+			if tt.negated {
+				r.Statement = &types.Statement{NotStatement: &types.NotStatement{Statement: r.Statement}}
+			}
+		})
+		// The address that the request comes from does not matter.
+		got := verdict(Request{Client: netip.MustParseAddr("192.0.2.9"), Header: http.Header{"X-Client": tt.header}})
+		if got.Action != tt.want {
+			t.Errorf("%+v: %s", tt, got.Action)
+		}
+	}
+}
+
+func TestEvaluateCustomResponse(t *testing.T) {
+	verdict := judged(t, func(acl *wafv2.CreateWebACLInput, r *types.Rule) {
+		acl.CustomResponseBodies = map[string]types.CustomResponseBody{"sorry": {ContentType: "TEXT_PLAIN", Content: aws.String("no")}}
+		response := r.Action.Block.CustomResponse
+		response.CustomResponseBodyKey, response.ResponseHeaders = aws.String("sorry"), []types.CustomHTTPHeader{header("Retry-After", "60")}
+		r.RuleLabels = labels("weir:block")
+	})
+	got := verdict(Request{Client: netip.MustParseAddr("192.0.2.9")})
+	want := Verdict{
+		Action: "block", Status: 429, Rule: "rule", Header: map[string]string{"retry-after": "60"}, ContentType: "TEXT_PLAIN", Body: "no",
+		Labels: []string{"awswaf:123456789012:webacl:acl:weir:block"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+func TestEvaluateImmunity(t *testing.T) {
+	now := judgementDay
+	for _, tt := range []struct {
+		action *types.RuleAction
+		rule   int64 // immunity of the rule, in seconds; 0 = none said
+		acl    int64
+		lasts  time.Duration
+	}{
+		{&types.RuleAction{Captcha: &types.CaptchaAction{}}, 0, 0, 300 * time.Second},
+		{&types.RuleAction{Captcha: &types.CaptchaAction{}}, 0, 90, 90 * time.Second},
+		{&types.RuleAction{Captcha: &types.CaptchaAction{}}, 60, 90, 60 * time.Second},
+		{&types.RuleAction{Challenge: &types.ChallengeAction{}}, 400, 900, 400 * time.Second},
+	} {
+		verdict := judged(t, func(acl *wafv2.CreateWebACLInput, r *types.Rule) {
+			r.Action = tt.action
+			if tt.rule > 0 {
+				r.CaptchaConfig = captchaFor(tt.rule)
+				r.ChallengeConfig = challengeFor(max(tt.rule, 300))
+			}
+			if tt.acl > 0 {
+				acl.CaptchaConfig, acl.ChallengeConfig = captchaFor(tt.acl), challengeFor(max(tt.acl, 300))
+			}
+		})
+		for _, ago := range []time.Duration{0, tt.lasts - time.Second, tt.lasts} {
+			r := Request{Client: netip.MustParseAddr("192.0.2.9")}
+			other := r
+			r.Captcha, other.Challenge = now.Add(-ago), now.Add(-ago)
+			want := "captcha"
+			if tt.action.Challenge != nil {
+				r, other, want = other, r, "challenge"
+			}
+			got := verdict(r)
+			if passed := ago < tt.lasts; (got.Action == "allow") != passed || passed && !slices.Equal(got.Counted, []string{"rule"}) {
+				t.Errorf("%+v %s after: %+v", tt, ago, got)
+			}
+			if got := verdict(other); got.Action != want {
+				t.Errorf("%+v: a token of the other kind gets %s", tt, got.Action)
+			}
+		}
 	}
 }
 

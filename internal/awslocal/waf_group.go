@@ -27,10 +27,12 @@ type (
 	}
 	wafRuleGroup struct {
 		ruleGroupMembers
-		Name, Id, ARN  string
-		Capacity       int
-		LabelNamespace string
+		Name, Id, ARN   string
+		Capacity        int
+		LabelNamespace  string
+		AvailableLabels []wafLabelSummary `json:",omitempty"` // that its rules add
 	}
+	wafLabelSummary    struct{ Name string }
 	checkCapacityInput struct {
 		Scope string
 		Rules json.RawMessage
@@ -42,11 +44,11 @@ func (m *ruleGroupMembers) spec(w *WAF, p place, capacity int) (*ruleSpec, error
 	if err := firstError(checkDescription(m.Description), checkVisibility(m.VisibilityConfig)); err != nil {
 		return nil, err
 	}
-	has, err := customBodies(m.CustomResponseBodies)
+	bodies, err := parseBodies(m.CustomResponseBodies)
 	if err != nil {
 		return nil, err
 	}
-	spec, err := (&statementParser{w: w, place: p, inGroup: true, hasBody: has}).parseRules(m.Rules)
+	spec, err := (&statementParser{w: w, place: p, inGroup: true, bodies: bodies}).parseRules(m.Rules)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +96,11 @@ func (w *WAF) getRuleGroup(c wafCall, in *getByARNInput) (any, error) {
 		ruleGroupMembers: *s.spec.group,
 		Name:             r.name, Id: r.id, ARN: r.arn, Capacity: r.wcu,
 		LabelNamespace: w.labels(r),
+	}
+	for _, rule := range s.spec.rules {
+		for _, l := range rule.labels {
+			out.AvailableLabels = append(out.AvailableLabels, wafLabelSummary{w.labels(r) + l})
+		}
 	}
 	return map[string]any{"RuleGroup": out, "LockToken": s.token}, nil
 }
@@ -149,7 +156,7 @@ func (w *WAF) checkCapacity(c wafCall, in *checkCapacityInput) (any, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	spec, err := (&statementParser{w: w, place: p, hasBody: anyBody}).parseRules(in.Rules)
+	spec, err := (&statementParser{w: w, place: p, bodies: customBodies{unknown: true}}).parseRules(in.Rules)
 	if err != nil {
 		return nil, err
 	}

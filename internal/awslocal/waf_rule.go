@@ -11,8 +11,7 @@ import (
 const (
 	maxReferences = 50   // reference statements in a rule group or web ACL
 	maxCapacity   = 5000 // capacity units of a rule group or web ACL
-
-	maxBodyContent = 4 << 10 // bytes of a custom response body
+	maxOverrides  = 100  // of a rule group's rules in one reference, and as many exclusions
 )
 
 // ruleSpec is what the stand-in understands of a rule group or web ACL, beside
@@ -22,6 +21,7 @@ type ruleSpec struct {
 	group    *ruleGroupMembers // of a rule group
 	rules    []rule
 	fallback ruleAction // of a web ACL: its default action
+	immunity immunity   // of a web ACL: for rules that do not say
 	wcu      int
 	refs     []string // ARNs that must not be deleted
 }
@@ -38,17 +38,13 @@ func (s *ruleSpec) ruleNames() []string {
 type rule struct {
 	name      string
 	priority  int
-	match     matcher               // nil: never
-	action    ruleAction            // unless group is set
+	match     matcher    // nil: never
+	action    ruleAction // unless group is set
+	labels    []string   // that a match puts on the request, without their prefix
+	immunity  immunity
 	group     string                // ARN of the rule group to be evaluated, or ""
 	overrides map[string]ruleAction // actions of the group's rules that the web ACL overrules
 	counted   bool                  // what the group decides is only counted
-}
-
-// ruleAction is what happens to a request that matches.
-type ruleAction struct {
-	kind   string // "allow", "block", "captcha", "challenge", "count"
-	status int    // HTTP status of the answer; 0 when the request goes on
 }
 
 // wafRule is a rule on the wire.
@@ -108,6 +104,12 @@ func (p *statementParser) parseRule(in wafRule) (out rule, s statement, err erro
 		return out, s, err
 	}
 	out = rule{name: in.Name, priority: *in.Priority, match: s.match}
+	if out.immunity, err = parseImmunity(in.CaptchaConfig, in.ChallengeConfig); err != nil {
+		return out, s, err
+	}
+	if out.labels, err = parseLabels(in.RuleLabels, s.own); err != nil {
+		return out, s, err
+	}
 	if s.own != present(in.OverrideAction) || s.own == present(in.Action) {
 		return out, s, badParameter("RULE", in.Name,
 			"A reference to a rule group takes an OverrideAction, any other statement an Action")
@@ -127,6 +129,9 @@ func (p *statementParser) parseRule(in wafRule) (out rule, s statement, err erro
 }
 
 func (p *statementParser) overrides(g *groupReference) (map[string]ruleAction, error) {
+	if len(g.ExcludedRules) > maxOverrides || len(g.RuleActionOverrides) > maxOverrides {
+		return nil, invalidWAF("ruleActionOverrides", g.ARN, "member must have length less than or equal to 100")
+	}
 	out := make(map[string]ruleAction)
 	for _, e := range g.ExcludedRules {
 		out[e.Name] = ruleAction{kind: "count"}
@@ -141,72 +146,6 @@ func (p *statementParser) overrides(g *groupReference) (map[string]ruleAction, e
 	return out, nil
 }
 
-// statuses are the codes that a custom response may have.
-var statuses = []int{
-	200, 201, 202, 204, 206, 300, 301, 302, 303, 304, 307, 308,
-	400, 401, 403, 404, 405, 408, 409, 411, 412, 413, 414, 415, 416, 421, 429,
-	500, 501, 502, 503, 504, 505,
-}
-
-// parseAction reads an action, of which exactly one member is there.
-func (p *statementParser) parseAction(raw json.RawMessage) (ruleAction, error) {
-	var in struct {
-		Allow, Captcha, Challenge, Count json.RawMessage
-		Block                            *struct {
-			CustomResponse *struct {
-				ResponseCode          int
-				CustomResponseBodyKey string
-				ResponseHeaders       json.RawMessage
-			}
-		}
-	}
-	if err := decode(raw, &in); err != nil {
-		return ruleAction{}, err
-	}
-	var found []ruleAction
-	for _, a := range []struct {
-		raw    json.RawMessage
-		action ruleAction
-	}{
-		{in.Allow, ruleAction{kind: "allow"}},
-		{in.Count, ruleAction{kind: "count"}},
-		{in.Captcha, ruleAction{"captcha", 405}},
-		{in.Challenge, ruleAction{"challenge", 202}},
-	} {
-		if present(a.raw) {
-			found = append(found, a.action)
-		}
-	}
-	if in.Block != nil {
-		status := 403
-		if r := in.Block.CustomResponse; r != nil {
-			if status = r.ResponseCode; !slices.Contains(statuses, status) {
-				return ruleAction{}, badParameter("CUSTOM_RESPONSE", strconv.Itoa(status), "The status code is not supported")
-			}
-			if key := r.CustomResponseBodyKey; key != "" && !p.hasBody(key) {
-				return ruleAction{}, badParameter("CUSTOM_RESPONSE_BODY", key, "There is no custom response body of that key")
-			}
-		}
-		found = append(found, ruleAction{"block", status})
-	}
-	if len(found) != 1 {
-		return ruleAction{}, badParameter("RULE_ACTION", string(raw[:min(len(raw), 80)]), "An action has exactly one member")
-	}
-	return found[0], nil
-}
-
-// parseOverride reads an OverrideAction and tells whether it is Count.
-func parseOverride(raw json.RawMessage) (count bool, err error) {
-	var in struct{ Count, None json.RawMessage }
-	if err := decode(raw, &in); err != nil {
-		return false, err
-	}
-	if present(in.Count) == present(in.None) {
-		return false, badParameter("OVERRIDE_ACTION", string(raw[:min(len(raw), 80)]), "An override action is either Count or None")
-	}
-	return present(in.Count), nil
-}
-
 func checkVisibility(raw json.RawMessage) error {
 	var in struct {
 		SampledRequestsEnabled, CloudWatchMetricsEnabled *bool
@@ -219,18 +158,4 @@ func checkVisibility(raw json.RawMessage) error {
 		return invalidWAF("visibilityConfig", string(raw), "member must not be null")
 	}
 	return checkPattern("visibilityConfig.metricName", in.MetricName, wafMetric)
-}
-
-// customBodies checks CustomResponseBodies and returns what tells their keys.
-func customBodies(raw json.RawMessage) (has func(key string) bool, err error) {
-	var in map[string]struct{ ContentType, Content string }
-	if err := decode(raw, &in); err != nil {
-		return nil, err
-	}
-	for k, body := range in {
-		if len(body.Content) > maxBodyContent {
-			return nil, overLimit("a custom response body has at most %d bytes: %s", maxBodyContent, k)
-		}
-	}
-	return func(key string) bool { _, ok := in[key]; return ok }, nil
 }

@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// matcher tells whether a statement is true of a client. inSet tells whether
-// the client's address is in an IP set, by ARN.
-type matcher func(inSet func(arn string) bool) bool
+// matcher tells whether a statement is true of a request.
+type matcher func(e *evaluation) bool
 
 // statement is what the stand-in makes of one.
 type statement struct {
@@ -17,7 +16,7 @@ type statement struct {
 	refs  []string        // ARNs, once for each reference: their number is limited
 	group *groupReference // of a RuleGroupReferenceStatement
 	own   bool            // brings its own actions: a rule group, ours or a managed one
-	match matcher         // nil if an address alone does not say: such a statement never matches
+	match matcher         // nil if addresses and labels do not say: such a statement never matches
 }
 
 type groupReference struct {
@@ -42,12 +41,9 @@ var flatWCU = map[string]int{
 type statementParser struct {
 	w       *WAF // mu is held
 	place   place
-	inGroup bool                  // a rule group must not refer to another
-	hasBody func(key string) bool // tells whether there is such a custom response body
+	inGroup bool // a rule group must not refer to another
+	bodies  customBodies
 }
-
-// anyBody is for rules that come without their custom response bodies.
-func anyBody(string) bool { return true }
 
 // maxStatementDepth is how deep statements may nest.
 const maxStatementDepth = 20
@@ -75,6 +71,8 @@ func (p *statementParser) parse(raw json.RawMessage, depth int) (statement, erro
 			return p.several(name, m, depth)
 		case "NotStatement":
 			return p.not(m, depth)
+		case "LabelMatchStatement":
+			return p.labelMatch(m)
 		case "RateBasedStatement", "ManagedRuleGroupStatement":
 			return p.scoped(name, m, depth)
 		}
@@ -101,7 +99,7 @@ func (p *statementParser) resolve(kind wafKind, arn string) (*wafResource, error
 func (p *statementParser) ipSet(raw json.RawMessage) (statement, error) {
 	var in struct {
 		ARN                    string
-		IPSetForwardedIPConfig *struct{ HeaderName, FallbackBehavior, Position string }
+		IPSetForwardedIPConfig *forwarded
 	}
 	if err := decode(raw, &in); err != nil {
 		return statement{}, err
@@ -110,11 +108,18 @@ func (p *statementParser) ipSet(raw json.RawMessage) (statement, error) {
 		return statement{}, err
 	}
 	out := statement{wcu: 1, refs: []string{in.ARN}}
-	if in.IPSetForwardedIPConfig == nil {
-		out.match = func(inSet func(string) bool) bool { return inSet(in.ARN) }
-	} else if in.IPSetForwardedIPConfig.Position == "ANY" {
+	f := in.IPSetForwardedIPConfig
+	if f == nil {
+		out.match = func(e *evaluation) bool { return e.inSet(in.ARN, e.request.Client) }
+		return out, nil
+	}
+	if err := f.check(); err != nil {
+		return statement{}, err
+	}
+	if f.Position == "ANY" {
 		out.wcu = 5
 	}
+	out.match = func(e *evaluation) bool { return f.match(e, in.ARN) }
 	return out, nil
 }
 
@@ -138,13 +143,13 @@ func (p *statementParser) ruleGroup(raw json.RawMessage) (statement, error) {
 	}
 	for _, o := range in.RuleActionOverrides {
 		if !slices.Contains(names, o.Name) {
-			return statement{}, badParameter("RULE_ACTION_OVERRIDE", o.Name, "The rule group has no such rule")
+			return statement{}, badParameter("RULE", o.Name, "The rule group has no such rule to override")
 		}
 	}
 	return statement{wcu: r.wcu, refs: []string{in.ARN}, group: in, own: true}, nil
 }
 
-// several parses AND and OR. Of an OR, the parts that an address decides are
+// several parses AND and OR. Of an OR, the parts that addresses and labels decide are
 // enough for a match; of an AND, all have to be such.
 func (p *statementParser) several(name string, raw json.RawMessage, depth int) (statement, error) {
 	var in struct{ Statements []json.RawMessage }
@@ -174,9 +179,9 @@ func (p *statementParser) several(name string, raw json.RawMessage, depth int) (
 	if all && unknown > 0 || len(matchers) == 0 {
 		return out, nil
 	}
-	out.match = func(inSet func(string) bool) bool {
+	out.match = func(e *evaluation) bool {
 		for _, m := range matchers {
-			if m(inSet) != all {
+			if m(e) != all {
 				return !all
 			}
 		}
@@ -195,7 +200,7 @@ func (p *statementParser) not(raw json.RawMessage, depth int) (statement, error)
 		return out, err
 	}
 	inner := out.match
-	out.match = func(inSet func(string) bool) bool { return !inner(inSet) }
+	out.match = func(e *evaluation) bool { return !inner(e) }
 	return out, nil
 }
 
