@@ -27,7 +27,7 @@ export CGO_ENABLED := 0
 # The build stamps the revision into the binary where git can tell it.
 NOVCS := $(shell git rev-parse --quiet --verify HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: help build demo test check fmt format fix vet lint deadcode race fuzz vuln image-check bench microbench docs clean
+.PHONY: help build demo test check fmt format fix vet lint deadcode race fuzz vuln image-check bench waf-sim microbench docs clean
 
 help: ## list this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,10 @@ bench: ## what a record costs, held against the bars (ARGS="-rounds 3 -clients 0
 	@if [ ! -f $(LABELLED)/realtime.tsv.gz ]; then echo "NOT MEASURED: the labelled log: there is no $(LABELLED)"; exit 0; fi; set -ex; \
 	go run ./bench/hotpath $(ARGS) -clients 0 -log $(LABELLED)/realtime.tsv.gz -fields @$(LABELLED)/fields.txt; \
 	$(SIMD) go run ./bench/hotpath $(ARGS) -clients 0 -log $(LABELLED)/realtime.tsv.gz -fields @$(LABELLED)/fields.txt
+
+waf-sim: ## the WAF writer on virtual time, held against the bars, one line of JSON a case (ARGS="-case burst"): three minutes
+	@go test -c -o bin/wafsim ./bench/wafsim
+	@bin/wafsim -full $(ARGS)
 
 microbench: ## what its parts cost
 	go test -run '^$$' -bench . $(PKGS)
