@@ -136,7 +136,7 @@ func (w *Writer) list(ctx context.Context, marker string) {
 	page := make([]summary, 0, len(out.IPSets))
 	for i := range out.IPSets {
 		s := &out.IPSets[i]
-		page = append(page, summary{aws.ToString(s.Name), aws.ToString(s.Id), aws.ToString(s.ARN), aws.ToString(s.LockToken)})
+		page = append(page, summary{aws.ToString(s.Name), aws.ToString(s.Id), aws.ToString(s.ARN), aws.ToString(s.LockToken), aws.ToString(s.Description)})
 	}
 	next := aws.ToString(out.NextMarker)
 	if len(out.IPSets) == 0 {

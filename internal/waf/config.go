@@ -54,9 +54,10 @@ type Config struct {
 	// removed: lazily when its time was up, at the next write when it was not.
 	Wanted func(now time.Time) iter.Seq[Entry]
 	// Changes gives the prefixes about which something changed since a position,
-	// and the position to ask from next time; the first is 0. !ok: that is too
-	// long ago, and Wanted is passed over. nil = Wanted is, at every change. Time
-	// alone is no change: an entry that ends need not be among them.
+	// and the position to ask from next time, which is valid in any case; the first
+	// is 0. !ok: that is too long ago, and Wanted is passed over. nil = Wanted is,
+	// at every change. Time alone is no change: an entry that ends need not be
+	// among them.
 	Changes func(since uint64) (changed []netip.Prefix, next uint64, ok bool)
 	// Lookup gives what is in force about exactly p. It goes with Changes.
 	Lookup func(p netip.Prefix, now time.Time) (Entry, bool)
@@ -125,7 +126,7 @@ func (cfg *Config) settings() (settings, error) {
 	return settings{
 		selection: selection, capacity: cfg.Capacity, budget: cfg.Budget, reserve: cfg.Reserve,
 		grace: cfg.Grace, period: cfg.DriftPeriod, fallback: fall, epoch: cfg.Epoch, dry: cfg.DryRun,
-		filter: cfg.Filter, allowed: cfg.Allowed, removals: cfg.Removed != nil,
+		filter: cfg.Filter, lookup: cfg.Lookup, allowed: cfg.Allowed, removals: cfg.Removed != nil,
 	}, nil
 }
 

@@ -13,10 +13,10 @@ const descriptionLimit = 256
 
 // A description names a hand-added entry by markLen symbols of six bits, at most
 // marksLimit of them: what fits beside the other fields at their longest. Among
-// 10,000 bans one is taken for hand-added by mistake once in 280,000 times then.
+// 10,000 bans one is taken for hand-added by mistake once in 320,000 times then.
 const (
 	markLen     = 6
-	marksLimit  = 24
+	marksLimit  = 21
 	markSymbols = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 )
 
@@ -24,7 +24,7 @@ const (
 // with the entries, so the two cannot part: a description whose sum fits the
 // entries proves that a Weir wrote all of them.
 //
-//	weir v1 gen:9123 n:9870 sum:5f3a9c11d0e1f223 exp:1795350821 hand:2:Ab3_-9zQqT0x
+//	weir v1 ep:17 gen:9123 n:9870 sum:5f3a9c11d0e1f223 exp:1795350821 hand:2:Ab3_-9zQqT0x
 //
 // exp is what was known when the set was written. Renewing a ban writes nothing,
 // so it bounds no entry's life and nothing is removed because of it: it is there
@@ -32,6 +32,7 @@ const (
 // so that they are told from ours after a restart; with more than marksLimit the
 // count stands alone.
 type description struct {
+	epoch uint64 // of the leader that wrote; 0 = it had none
 	gen   uint64 // counts the writes of this set
 	n     int    // entries
 	sum   uint64 // of all entries, whatever their order
@@ -45,7 +46,11 @@ func mark(p netip.Prefix) uint64 { return hash64(p) & (1<<(6*markLen) - 1) }
 
 func (d description) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "weir v1 gen:%d n:%d sum:%016x exp:%d", d.gen, d.n, d.sum, d.exp)
+	b.WriteString("weir v1")
+	if d.epoch > 0 {
+		fmt.Fprintf(&b, " ep:%d", d.epoch)
+	}
+	fmt.Fprintf(&b, " gen:%d n:%d sum:%016x exp:%d", d.gen, d.n, d.sum, d.exp)
 	if d.hand > 0 {
 		fmt.Fprintf(&b, " hand:%d", d.hand)
 	}
@@ -74,6 +79,9 @@ func parseDescription(s string) (description, bool) {
 		key, value, _ := strings.Cut(field, ":")
 		var err error
 		switch key {
+		case "ep":
+			d.epoch, err = strconv.ParseUint(value, 10, 64)
+			found--
 		case "gen":
 			d.gen, err = strconv.ParseUint(value, 10, 64)
 		case "n":

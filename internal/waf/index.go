@@ -46,3 +46,5 @@ func (x *index) drop(p netip.Prefix) {
 		delete(x.others, p)
 	}
 }
+
+func (x *index) size() int { return len(x.v4) + len(x.others) }

@@ -2,6 +2,7 @@ package waf
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -29,6 +30,7 @@ type merged struct {
 // by it everything just written would look taken out by hand.
 func (p *plan) got(s *set, r reading, now time.Time) merged {
 	const disbelief = 5 // readings in a row
+	p.fence(r.desc)
 	for _, token := range s.past {
 		if r.token == token && s.staleRead < disbelief {
 			s.staleRead++
@@ -38,8 +40,8 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 	}
 	if !s.adopted {
 		s.key.family = r.family
-		pl := p.pool(s)
-		pl.sets = append(pl.sets, s)
+		p.pool(s).add(s)
+		p.served()
 	}
 	m := p.absorb(s, r, now)
 	if r.token != s.token { // a write of ours with the old token can land no more
@@ -50,11 +52,23 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 	s.adopted, s.known, s.missing, s.refused = true, true, false, false
 	s.staleRead, s.failures, s.err = 0, 0, nil
 	p.reading = trouble{}
-	p.dirty = true
+	p.pool(s).moved = true
 	p.hurry = p.hurry || now.Sub(s.contested) < contestedFor // it may have been read for a write
 	p.adoptedAll(now)
 	return m
 }
+
+// fence stops the plan for good when a description bears a higher epoch: there is a
+// later leader, and what this one knows is out of date.
+func (p *plan) fence(desc string) {
+	if d, ok := parseDescription(desc); ok && d.epoch > p.epoch {
+		p.deposed = true
+	}
+}
+
+// served notes that a pool may have got its first set or lost its last one: what is
+// in force may belong elsewhere now.
+func (p *plan) served() { p.dirty, p.overflow = true, true }
 
 // adoptedAll notices that the last of the sets has been read for the first time.
 func (p *plan) adoptedAll(now time.Time) {
@@ -86,7 +100,7 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 	ms := now.UnixMilli()
 	pl := p.pool(s)
 	ev := examine(r.desc, r.held, r.opaque)
-	s.gen = max(s.gen, ev.d.gen)
+	s.gen, s.epoch = max(s.gen, ev.d.gen), ev.d.epoch
 	s.opaque = r.opaque
 	if s.unsigned = 0; !ev.weir || ev.added.IsValid() {
 		s.unsigned = ms
@@ -94,7 +108,7 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 	var m merged
 	p.readings++
 	copies := s.copies
-	s.copies = nil
+	s.copies, s.kept, s.resum = nil, 0, true
 	for _, x := range r.held {
 		e := pl.entries.get(x)
 		if e != nil && e.home == s {
@@ -103,7 +117,7 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 		}
 		keep, was := copies[x]
 		ours := was && !keep || s.tried[x] || ev.ours(x)
-		if !s.adopted && e != nil && p.wanted(e) && !ev.hands(x) {
+		if !s.adopted && e != nil && e.wanted && !e.poison && !ev.hands(x) {
 			ours = true
 		}
 		if s.tried[x] && e != nil && e.home == nil {
@@ -113,7 +127,9 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 			m.strange++
 		}
 		if e = p.place(s, x, e, ours, ms); e.orphan && s.tried[x] {
-			e.orphan = false // written a moment ago and ended since: nobody has to be asked
+			p.out(e) // written a moment ago and ended since: nobody has to be asked
+			e.orphan = false
+			p.in(e)
 		}
 	}
 	var missed []*entry
@@ -123,8 +139,8 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 		}
 	}
 	for _, e := range missed {
-		if !e.hand && p.wanted(e) {
-			m.removed = append(m.removed, e.prefix)
+		if !e.hand && e.wanted && !e.poison {
+			m.removed = append(m.removed, e.bans()...)
 		}
 		p.release(e, ms)
 	}
@@ -139,35 +155,35 @@ func (p *plan) place(s *set, x netip.Prefix, e *entry, ours bool, now int64) *en
 	pl := p.pool(s)
 	switch {
 	case e == nil:
-		e = &entry{prefix: x, until: now, mark: p.readings, hand: !ours, orphan: ours}
+		e = &entry{prefix: x, pool: pl, until: now, mark: p.readings, hand: !ours, orphan: ours}
 		pl.entries.put(e)
-		s.join(e)
+		p.in(e)
+		p.join(s, e)
 		if e.orphan {
 			p.orphans = append(p.orphans, e)
 		}
 	case e.home == nil:
-		e.mark, e.hand = p.readings, !ours
-		s.join(e)
+		p.own(e, !ours, false)
+		p.join(s, e)
 	case !e.hand && (!ours || s.name < e.home.name):
 		// People's copy outlives ours; and of two of ours, every Writer drops the
 		// same one: two that drop one each would leave none.
 		other := e.home
-		e.leave()
+		p.leave(e)
 		other.copy(x, false)
-		e.mark, e.hand, e.orphan = p.readings, !ours, e.orphan && ours
-		s.join(e)
+		p.own(e, !ours, e.orphan && ours)
+		p.join(s, e)
 	default:
 		s.copy(x, !ours)
 	}
 	return e
 }
 
-// copy notes that s holds an entry whose home is another set.
-func (s *set) copy(x netip.Prefix, keep bool) {
-	if s.copies == nil {
-		s.copies = make(map[netip.Prefix]bool)
-	}
-	s.copies[x] = keep
+// own notes whose e is.
+func (p *plan) own(e *entry, hand, orphan bool) {
+	p.out(e)
+	e.mark, e.hand, e.orphan = p.readings, hand, orphan
+	p.in(e)
 }
 
 // absent takes AWS's word that a set does not exist. What it held is homeless
@@ -177,22 +193,14 @@ func (p *plan) absent(s *set, now time.Time) {
 		p.release(s.members[0], now.UnixMilli())
 	}
 	pl := p.pool(s)
-	for i, other := range pl.sets {
-		if other == s {
-			pl.sets = append(pl.sets[:i:i], pl.sets[i+1:]...)
-			break
-		}
-	}
+	pl.sets = slices.DeleteFunc(pl.sets, func(other *set) bool { return other == s })
+	pl.moved = true
+	p.served()
 	*s = set{name: s.name, id: s.id, arn: s.arn, key: s.key, missing: true, readAfter: now.Add(p.period)}
 	p.dirty = true
 	if _, listed := p.selection.pool(s.name); listed { // its owner deleted it: one set less
 		delete(p.byID, s.id)
-		for i, other := range p.sets {
-			if other == s {
-				p.sets = append(p.sets[:i:i], p.sets[i+1:]...)
-				break
-			}
-		}
+		p.sets = slices.DeleteFunc(slices.Clone(p.sets), func(other *set) bool { return other == s })
 		p.listing.at = now
 	}
 	p.adoptedAll(now)

@@ -24,7 +24,7 @@ func one(t *testing.T, allowed func(netip.Prefix) bool, bans ...Entry) (p *plan,
 	cfg.removals = true
 	p = newPlan(cfg, now)
 	p.look(now, slices.Values(bans))
-	p.listed([]summary{{"weir-0", "weir-0", "arn", "t0"}}, "", now)
+	p.listed([]summary{{"weir-0", "weir-0", "arn", "t0", ""}}, "", now)
 	p.got(p.sets[0], reading{token: "t0"}, now)
 	return p, now.Add(10 * time.Second)
 }

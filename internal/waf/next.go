@@ -10,13 +10,14 @@ import (
 type verb uint8
 
 const (
-	doWait   verb = iota // until step.until, or until something changed
-	doLook               // pass over everything in force: look
-	doList               // one page of ListIPSets: listed
-	doGet                // GetIPSet of step.set: got, absent or unread
-	doWrite              // UpdateIPSet as in step.write: wrote or failed
-	doAdopt              // hand step.orphans over: taken
-	doFinish             // nothing is left that a last round is for
+	doWait    verb = iota // until step.until, or until something changed
+	doLook                // pass over everything in force: look
+	doList                // one page of ListIPSets: listed
+	doGet                 // GetIPSet of step.set: got, absent or unread
+	doWrite               // UpdateIPSet as in step.write: wrote or failed
+	doAdopt               // hand step.orphans over: taken
+	doDeposed             // a later leader writes: stop for good
+	doFinish              // nothing is left that a last round is for
 )
 
 // step is what to do next.
@@ -38,14 +39,18 @@ type listing struct {
 }
 
 // summary is what a list says of a set.
-type summary struct{ name, id, arn, token string }
+type summary struct{ name, id, arn, token, desc string }
 
 // next says what to do at a time. In the last round (drain) pending bans and
 // unbans are written, and nothing else is begun.
 func (p *plan) next(now time.Time) step {
+	if p.deposed {
+		return step{do: doDeposed}
+	}
 	if p.round == 0 { // adoption asks what is wanted
 		return step{do: doLook}
 	}
+	p.advance(now)
 	if st, ok := p.nextOrphans(now); ok {
 		return st
 	}
@@ -72,7 +77,9 @@ func (p *plan) nextOrphans(now time.Time) (step, bool) {
 	// Some may have turned out to be wanted, or people's, or are gone.
 	p.orphans = slices.DeleteFunc(p.orphans, func(e *entry) bool {
 		if p.allowed(e.prefix) {
-			e.orphan, p.dirty = false, true // nothing of ours any more: the next look drops it
+			p.out(e) // it leaves at once
+			e.orphan, e.gone = false, now.UnixMilli()
+			p.in(e)
 		}
 		return !e.orphan || e.home == nil
 	})
@@ -90,32 +97,30 @@ func (p *plan) taken(orphans []*entry, now time.Time, err error) {
 		p.orphanAt = now.Add(5 * time.Second)
 		return
 	}
-	for _, e := range orphans {
-		e.orphan = false
-	}
-	p.orphans, p.dirty = nil, true
+	p.judged = append(p.judged, orphans...)
+	p.orphans, p.dirty, p.overflow = nil, true, true
 }
 
 // keep lets orphans stay for ever, like entries that people added.
 func (p *plan) keep(orphans []*entry) {
 	for _, e := range orphans {
-		e.orphan, e.hand = false, true
+		p.own(e, true, false)
 	}
-	p.orphans, p.dirty = nil, true
+	p.orphans = nil
 }
 
 // nextWrite gives the next UpdateIPSet, or what has to come before it.
 func (p *plan) nextWrite(now time.Time) (step, bool) {
+	s, since := p.pick(now)
+	if p.writes.claim(since); p.dry {
+		s = nil
+	}
 	if free := p.writes.free(now); !free || p.stale(now) {
-		if now.Before(p.lookAt(free)) {
+		if now.Before(p.lookAt(now, free)) {
 			return step{}, false
 		}
 		return step{do: doLook}, true
 	}
-	if !p.adopted {
-		return step{}, false
-	}
-	s := p.pick(now)
 	switch {
 	case s == nil:
 		return step{}, false
@@ -123,23 +128,37 @@ func (p *plan) nextWrite(now time.Time) (step, bool) {
 		return step{do: doGet, set: s}, p.reads.free(now)
 	}
 	w := p.compose(s, now)
-	if len(w.adds) == 0 && s.leaving == 0 && s.unsigned == 0 { // what was pending ended just now
-		p.dirty = true
+	if len(w.adds) == 0 && len(w.drops) == 0 && s.leaving() == 0 && s.unsigned == 0 {
 		return step{}, false
 	}
 	return step{do: doWrite, write: w}, true
 }
 
-// stale reports whether the sums are too old to write by.
-func (p *plan) stale(now time.Time) bool {
-	return p.dirty || now.Sub(p.looked) >= lookEvery || p.due != 0 && now.UnixMilli() >= p.due
+// stale reports whether what is in force has to be asked for before a write.
+func (p *plan) stale(now time.Time) bool { return p.dirty || !now.Before(p.passAt()) }
+
+// passAt says when a full pass is due by time alone.
+func (p *plan) passAt() time.Time {
+	if p.lookup != nil {
+		return p.passed.Add(passEvery)
+	}
+	return p.passed.Add(lookEvery)
 }
 
-// lookAt says when to look again. A look costs time when there are many bans, so
-// looks are spaced: by ten times what the last one took, and widely while no write
-// could follow.
-func (p *plan) lookAt(free bool) time.Time {
-	spaced := p.looked.Add(max(lookGap, 10*p.took))
+// whole reports whether the next look has to pass over everything.
+func (p *plan) whole(now time.Time) bool {
+	return p.lookup == nil || p.overflow || p.round == 0 || !now.Before(p.passAt())
+}
+
+// lookAt says when to look again. A full pass costs time when there are many bans,
+// so those are spaced: by ten times what the last one took, and widely while no
+// write could follow.
+func (p *plan) lookAt(now time.Time, free bool) time.Time {
+	gap := lookGap
+	if p.whole(now) {
+		gap = max(gap, 10*p.took)
+	}
+	spaced := p.looked.Add(gap)
 	switch {
 	case p.dirty && p.hurry:
 		return p.looked
@@ -147,10 +166,8 @@ func (p *plan) lookAt(free bool) time.Time {
 		return spaced
 	case p.dirty:
 		return latest(spaced, soonest(p.looked.Add(lookIdle), p.writes.next()))
-	case p.due == 0:
-		return p.looked.Add(lookEvery)
 	}
-	return latest(spaced, soonest(p.looked.Add(lookEvery), latest(p.writes.next(), time.UnixMilli(p.due))))
+	return latest(spaced, p.passAt())
 }
 
 // nextRead gives the next GetIPSet or ListIPSets.
@@ -181,7 +198,7 @@ func (p *plan) unproven() bool {
 
 // wake gives the time of the next step if nothing changes until then.
 func (p *plan) wake(now time.Time) time.Time {
-	at := now.Add(lookEvery)
+	at := now.Add(passEvery)
 	sooner := func(t time.Time) {
 		if t.After(now) && t.Before(at) {
 			at = t
@@ -195,11 +212,25 @@ func (p *plan) wake(now time.Time) time.Time {
 		}
 		sooner(s.hold)
 		sooner(s.readAfter)
+		if s.lapsed != 0 {
+			sooner(time.UnixMilli(s.lapsed).Add(p.grace))
+		}
+		if s.unproven() {
+			sooner(time.UnixMilli(s.unsigned).Add(signAfter))
+		}
+	}
+	if e := p.ends.top(); e != nil {
+		sooner(latest(time.UnixMilli(e.until), p.advanced.Add(endsGap)))
+	}
+	for i := range p.pools {
+		if again := p.pools[i].again; again != 0 {
+			sooner(time.UnixMilli(again))
+		}
 	}
 	if len(p.orphans) > 0 {
 		sooner(p.orphanAt)
 	}
-	sooner(p.lookAt(p.writes.free(now)))
+	sooner(p.lookAt(now, p.writes.free(now)))
 	sooner(p.writes.next())
 	sooner(p.reads.next()) // a doubted set is read before it is written
 	return at
@@ -226,7 +257,9 @@ func (p *plan) listed(page []summary, marker string, now time.Time) {
 	seen := l.seen
 	*l = listing{at: now.Add(p.period), done: true}
 	for _, s := range p.sets {
-		switch is, ok := seen[s.id]; {
+		is, ok := seen[s.id]
+		p.fence(is.desc)
+		switch {
 		case !ok && !s.missing:
 			s.known, s.readAfter = false, now
 		case ok && s.missing:

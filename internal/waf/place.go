@@ -1,37 +1,41 @@
 package waf
 
-import (
-	"cmp"
-	"errors"
-	"net/netip"
-	"slices"
-	"time"
+import "time"
 
-	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
-)
+// listShare is how many slots imported lists wait at most while others want each.
+const listShare = 30
 
-// write is one UpdateIPSet: everything the set is to hold from then on.
-type write struct {
-	set       *set
-	start     time.Time
-	adds      []*entry
-	drops     []*entry
-	addresses []string
-	desc      description
-	text      string // desc
+// pick chooses the set for the next write, and says since when there has been a
+// reason for it, in Unix ms: nil when nothing has to be written, or nothing can be.
+//
+// Pools share the slots. The one whose oldest business is oldest goes first, and
+// business counts as no older than the pool's last turn: so a pool that always has
+// some cannot keep out the others. Imported lists wait until no other pool wants
+// the slot, but not for ever.
+func (p *plan) pick(now time.Time) (*set, int64) {
+	if !p.adopted {
+		return nil, 0
+	}
+	hot, since := p.oldest(p.pools[:poolCount/2], now)
+	list, _ := p.oldest(p.pools[poolCount/2:], now)
+	switch {
+	case list == nil || hot != nil && p.listTurn < listShare:
+		return hot, since
+	case hot == nil:
+		since = now.UnixMilli() // other targets' bans go first
+	}
+	return list, since
 }
 
-// pick chooses the set for the next write: nil when nothing has to be written,
-// or nothing can be.
-//
-// Families share the slots. The one whose oldest business is oldest goes first,
-// and business counts as no older than the family's last turn: so a family that
-// always has some cannot keep out the other.
-func (p *plan) pick(now time.Time) *set {
-	var best *set
-	var first, last int64
-	for f := range p.pools {
-		pl := &p.pools[f]
+// oldest chooses among pools.
+func (p *plan) oldest(pools []pool, now time.Time) (best *set, first int64) {
+	var last int64
+	for i := range pools {
+		pl := &pools[i]
+		if len(pl.sets) == 0 {
+			continue
+		}
+		p.balance(pl, now.UnixMilli())
 		s, since := p.choose(pl, now)
 		if s == nil {
 			continue
@@ -40,7 +44,7 @@ func (p *plan) pick(now time.Time) *set {
 			best, first, last = s, since, pl.tried
 		}
 	}
-	return best
+	return best, first
 }
 
 // choose gives the set that a pool's next write is for, and since when there has
@@ -66,6 +70,7 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		if !p.usable(s, now) {
 			continue
 		}
+		s.sum()
 		at := s.urgent
 		if s.lapsed != 0 && s.lapsed+(p.grace+turns).Milliseconds() <= ms {
 			at = earliest(at, s.lapsed+p.grace.Milliseconds())
@@ -73,23 +78,23 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		if at != 0 && (urgent == nil || at < since) {
 			urgent, since = s, at
 		}
-		if pl.pending > 0 && s.room(p.capacity) > 0 && (riding == nil || p.rides(s, riding, pl.pending)) {
+		if len(pl.pending) > 0 && s.room(p.capacity) > 0 && (riding == nil || p.rides(s, riding, len(pl.pending))) {
 			riding = s
 		}
 		if s.lapsed != 0 && (lapsed == nil || s.lapsed < lapsed.lapsed) {
 			lapsed = s
 		}
-		if s.unproven() && (s.unsigned <= over || p.drain) {
+		if s.unproven() && (s.unsigned <= ms-signAfter.Milliseconds() || p.drain) {
 			unsigned = s
 		}
 	}
 	switch {
 	case urgent != nil && riding != nil:
-		return urgent, min(since, pl.oldest)
+		return urgent, min(since, pl.since())
 	case urgent != nil:
 		return urgent, since
 	case riding != nil:
-		return riding, pl.oldest
+		return riding, pl.since()
 	case lapsed != nil && lapsed.lapsed <= over && !p.drain:
 		return lapsed, lapsed.lapsed + p.grace.Milliseconds()
 	case unsigned != nil:
@@ -122,186 +127,4 @@ func (p *plan) usable(s *set, now time.Time) bool {
 // what was read would be old again.
 func (p *plan) doubted(s *set, now time.Time) bool {
 	return s.refused || now.Sub(s.contested) < contestedFor && now.Sub(s.readAt) > trustRead+2*p.took
-}
-
-// compose puts the write for a set together. The allowlist is asked once more:
-// this is the last gate.
-func (p *plan) compose(s *set, now time.Time) *write {
-	w := &write{set: s, start: now, desc: description{gen: s.gen + 1}}
-	held := make([]netip.Prefix, 0, min(len(s.members)+p.pool(s).pending, p.capacity))
-	stay := func(e *entry) {
-		held = append(held, e.prefix)
-		if e.hand {
-			w.desc.marks = append(w.desc.marks, mark(e.prefix))
-			return
-		}
-		w.desc.exp = max(w.desc.exp, e.until/1000)
-	}
-	for _, e := range s.members {
-		if e.hand || (p.wanted(e) || e.orphan) && !p.allowed(e.prefix) {
-			stay(e)
-			continue
-		}
-		w.drops = append(w.drops, e)
-	}
-	for c, keep := range s.copies {
-		if keep {
-			held = append(held, c)
-			w.desc.marks = append(w.desc.marks, mark(c))
-		}
-	}
-	for _, e := range p.adds(p.pool(s), p.capacity-len(held)-len(s.opaque), now) {
-		if !p.allowed(e.prefix) {
-			stay(e)
-			w.adds = append(w.adds, e)
-		}
-	}
-	w.desc.hand = len(w.desc.marks) + len(s.opaque)
-	w.desc.n = len(held) + len(s.opaque)
-	w.desc.sum = checksum(held, s.opaque)
-	w.text = w.desc.String()
-	w.addresses = make([]string, 0, w.desc.n) // never null: the API wants a list
-	for _, prefix := range held {
-		w.addresses = append(w.addresses, prefix.String())
-	}
-	w.addresses = append(w.addresses, s.opaque...)
-	return w
-}
-
-// adds gives the pending entries that a write with room for n takes along.
-//
-// When there is room for all of them somewhere, the oldest go first. When there
-// is not, those that last longest, and among them the most recent: they are worth
-// most. What is enforced already does not give way. The rest stays wanted, and
-// goes in when room comes.
-func (p *plan) adds(pl *pool, n int, now time.Time) []*entry {
-	if pl.most > 0 {
-		n = min(n, pl.most)
-	}
-	list := make([]*entry, 0, pl.pending)
-	for _, e := range pl.loose {
-		if e.home == nil && p.wanted(e) && e.until > now.UnixMilli() {
-			list = append(list, e)
-		}
-	}
-	if n >= len(list) {
-		return list
-	}
-	if pl.unplaced() == 0 {
-		slices.SortStableFunc(list, func(a, b *entry) int { return cmp.Compare(a.since, b.since) })
-	} else {
-		slices.SortStableFunc(list, func(a, b *entry) int {
-			return cmp.Or(cmp.Compare(b.until, a.until), cmp.Compare(b.created, a.created))
-		})
-	}
-	return list[:max(0, n)]
-}
-
-// wrote takes the answer to a write that AWS accepted, and gives the entries that
-// are enforced from now on.
-func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
-	s, pl := w.set, p.pool(w.set)
-	p.tried(w)
-	for _, e := range w.drops {
-		p.release(e, now.UnixMilli())
-	}
-	for c, keep := range s.copies {
-		if !keep {
-			delete(s.copies, c)
-		}
-	}
-	for _, e := range w.adds {
-		s.join(e)
-	}
-	s.supersede(s.token)
-	s.token, s.desc, s.gen = token, w.text, w.desc.gen
-	s.tried = nil // what came with the old token can land no more
-	s.written, s.conflicts, s.refused, s.unsigned = now, 0, false, 0
-	if token == "" {
-		s.known, s.readAfter = false, now
-	}
-	p.writing = trouble{}
-	if pl.most > 0 {
-		if pl.most *= 2; pl.most > len(pl.loose) {
-			pl.most = 0
-		}
-	}
-	return w.adds
-}
-
-// tried notes that a write was attempted, whatever came of it.
-func (p *plan) tried(w *write) {
-	p.pool(w.set).tried = w.start.UnixMilli()
-	p.dirty = true
-}
-
-// failed takes the error of a write. Nothing is lost by it: what was to be added
-// is still homeless and wanted, what was to be dropped is still there. It gives
-// the entry that is quarantined from now on, if any.
-func (p *plan) failed(w *write, now time.Time, how outcome, err error) *entry {
-	s := w.set
-	p.tried(w)
-	p.writing.note(now, how, err)
-	switch how {
-	case throttled:
-		p.writes.throttled(now)
-	case conflict:
-		s.supersede(s.token)
-		s.refused, s.contested = true, now
-		s.conflicts++
-	case ambiguous:
-		s.known, s.readAfter = false, now
-		if s.tried == nil {
-			s.tried = make(map[netip.Prefix]bool, len(w.adds))
-		}
-		for _, e := range w.adds {
-			s.tried[e.prefix] = true
-		}
-		p.writes.unsure(now)
-	case invalid:
-		return p.refuse(w, now, err)
-	case missing:
-		s.known, s.readAfter = false, now // GetIPSet settles whether it is gone
-	case denied:
-		p.writes.hold(now.Add(backoff(p.writing.denied)))
-	default:
-		s.hold = now.Add(time.Minute)
-	}
-	return nil
-}
-
-// refuse finds the entry because of which AWS called a write invalid. AWS names
-// it; where it does not, halving the adds finds it in a few writes.
-func (p *plan) refuse(w *write, now time.Time, err error) *entry {
-	pl := p.pool(w.set)
-	var bad *types.WAFInvalidParameterException
-	if errors.As(err, &bad) && bad.Parameter != nil {
-		if e := pl.named(*bad.Parameter); e != nil && !e.hand {
-			e.poison = true
-			return e
-		}
-	}
-	switch len(w.adds) {
-	case 0: // what it held was good enough for AWS before
-		w.set.hold = now.Add(time.Minute)
-	case 1:
-		w.adds[0].poison = true
-		return w.adds[0]
-	default:
-		pl.most = len(w.adds) / 2
-	}
-	return nil
-}
-
-// named finds the entry that AWS names in an error, in whatever spelling.
-func (pl *pool) named(text string) *entry {
-	prefix, err := netip.ParsePrefix(text)
-	if err != nil {
-		addr, err := netip.ParseAddr(text)
-		if err != nil {
-			return nil
-		}
-		prefix = netip.PrefixFrom(addr, addr.BitLen())
-	}
-	return pl.entries.get(prefix.Masked())
 }

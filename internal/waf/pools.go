@@ -151,6 +151,3 @@ func (p *plan) poolFor(a action, list bool, f family) (*pool, bool) {
 	// Without sets, too, bans wait in their pool, and Ready says so; lists do not.
 	return pl, len(pl.sets) > 0 || !list
 }
-
-// pool gives the pool that a set belongs to, once it has been read.
-func (p *plan) pool(s *set) *pool { return &p.pools[s.key.index()] }

@@ -68,7 +68,7 @@ func (p *plan) reconcile(now time.Time) {
 			s.known, s.readAfter = false, now
 		}
 	}
-	p.listing, p.dirty = listing{at: now, done: p.listing.done}, true
+	p.listing, p.dirty, p.overflow = listing{at: now, done: p.listing.done}, true, true
 }
 
 func (p *plan) preview(now time.Time) Preview {
@@ -80,14 +80,14 @@ func (p *plan) preview(now time.Time) Preview {
 	at := latest(now, p.writes.next())
 	for i := range p.pools {
 		pl := &p.pools[i]
-		pending := p.adds(pl, pl.pending, now)
+		pending := p.adds(pl, len(pl.pending), now)
 		for _, s := range pl.sets {
 			d := SetDiff{Name: s.name, ARN: s.arn, Pool: s.key.Word(), Family: s.key.family.String()}
 			for _, e := range s.members {
 				switch {
 				case e.hand:
 					d.Foreign = append(d.Foreign, e.prefix)
-				case !p.wanted(e) && !e.orphan:
+				case e.class.leaves():
 					d.Drops = append(d.Drops, e.prefix)
 				}
 			}

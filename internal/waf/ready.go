@@ -30,6 +30,8 @@ func (t *trouble) note(now time.Time, how outcome, err error) {
 func (p *plan) why(now time.Time) error {
 	const patience = time.Minute
 	switch {
+	case p.deposed:
+		return ErrDeposed
 	case p.reading.denied > 0:
 		return p.reading.err
 	case p.writing.denied > 0:
@@ -80,11 +82,11 @@ func (p *plan) whyNotAdopted() error {
 func (p *plan) waiting() bool {
 	for f := range p.pools {
 		pl := &p.pools[f]
-		if pl.pending > pl.unplaced() {
+		if len(pl.pending) > 0 {
 			return true
 		}
 		for _, s := range pl.sets {
-			if s.urgent != 0 {
+			if s.count[lifted] > 0 {
 				return true
 			}
 		}

@@ -75,14 +75,14 @@ type SetStatus struct {
 // status sums the plan up.
 func (p *plan) status(now time.Time) *Status {
 	st := &Status{
-		At: now, NextWrite: p.writes.next(), Epoch: p.epoch, DryRun: p.dry,
+		At: now, NextWrite: p.writes.next(), Epoch: p.epoch, DryRun: p.dry, Deposed: p.deposed,
 		Rate: float64(time.Second) / float64(p.writes.interval(now)), Budget: p.writes.status(now),
 	}
 	var held [poolCount]int
 	for _, s := range p.sets {
 		is := SetStatus{
-			Name: s.name, ARN: s.arn, Pool: s.key.Word(), Held: len(s.members) + len(s.copies) + len(s.opaque),
-			Foreign: s.hands, Known: s.known, Missing: s.missing, Written: s.written,
+			Name: s.name, ARN: s.arn, Pool: s.key.Word(), Held: s.held(),
+			Foreign: s.hands(), Epoch: s.epoch, Known: s.known, Missing: s.missing, Written: s.written,
 		}
 		if s.adopted {
 			is.Family = s.key.family.String()
@@ -98,12 +98,11 @@ func (p *plan) status(now time.Time) *Status {
 		if len(pl.sets) == 0 && pl.wanted == 0 {
 			continue
 		}
-		unplaced := pl.unplaced()
 		st.Pools = append(st.Pools, PoolStatus{
 			Pool: pl.key.Word(), Action: pl.key.action.String(), List: pl.key.list, Family: pl.key.family.String(),
 			Sets: len(pl.sets), Capacity: len(pl.sets) * p.capacity, Held: held[i],
-			Wanted: pl.wanted, Enforced: pl.enforced, Foreign: pl.hands,
-			Pending: pl.pending - unplaced, Evicted: unplaced,
+			Wanted: pl.wanted, Enforced: pl.enforced, Foreign: pl.hands(),
+			Pending: pl.wanted - pl.enforced - pl.count[spilled], Evicted: pl.count[spilled],
 		})
 	}
 	return st

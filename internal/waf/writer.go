@@ -24,6 +24,7 @@ type Writer struct {
 
 	mu       sync.Mutex // of plan; not held during a call of AWS
 	plan     *plan
+	position uint64 // in the list of changes
 	attempts uint64
 	accepts  uint64
 	grumbled time.Time // last log line about a failing call
@@ -48,11 +49,17 @@ func New(cfg Config) (*Writer, error) {
 }
 
 // Run adopts what the IP sets hold and then keeps them right until ctx ends. A
-// failing AWS is retried for ever, and shows in Ready. The error is always nil: a
-// call in flight when ctx ends is waited for.
+// failing AWS is retried for ever, and shows in Ready. A call in flight when ctx
+// ends is waited for, and the error is nil then; the only other end is ErrDeposed,
+// after which nothing may be written any more.
 func (w *Writer) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		w.do(ctx, w.next())
+		st := w.next()
+		if st.do == doDeposed {
+			w.publish(time.Now())
+			return ErrDeposed
+		}
+		w.do(ctx, st)
 	}
 	return nil
 }
@@ -69,14 +76,17 @@ func (w *Writer) Flush(ctx context.Context) error {
 	defer func() { p.drain = false }()
 	for ctx.Err() == nil {
 		st := w.next()
-		if st.do == doFinish {
+		switch st.do {
+		case doFinish:
 			return nil
+		case doDeposed:
+			return ErrDeposed
 		}
 		w.do(ctx, st)
 	}
 	left := 0
 	for f := range p.pools {
-		left += p.pools[f].pending
+		left += len(p.pools[f].pending)
 	}
 	return fmt.Errorf("last round of writes: %d bans are in no IP set: %w", left, context.Cause(ctx))
 }
@@ -118,8 +128,8 @@ func (w *Writer) do(ctx context.Context, st step) {
 		w.update(ctx, st.write)
 	case doAdopt:
 		w.adopt(ctx, st.orphans)
-	case doFinish:
-		panic("BUG: a last round finished that nobody asked for")
+	case doFinish, doDeposed:
+		panic("BUG: the end is not a step")
 	}
 	w.publish(time.Now())
 }
@@ -138,12 +148,22 @@ func (w *Writer) wait(ctx context.Context, until time.Time) {
 	}
 }
 
-// look has the plan compare. The caller holds mu.
+// look has the plan see what changed. The caller holds mu.
 func (w *Writer) look() {
-	start := time.Now()
-	w.plan.look(start, w.cfg.Wanted(start))
-	w.plan.took = time.Since(start)
-	w.metrics.look.Observe(w.plan.took.Seconds())
+	p, start := w.plan, time.Now()
+	var changed []netip.Prefix
+	partial := false
+	if w.cfg.Changes != nil {
+		// The position is taken before a full pass: what changes meanwhile comes again.
+		changed, w.position, partial = w.cfg.Changes(w.position)
+	}
+	if partial && !p.whole(start) {
+		p.apply(start, changed)
+	} else {
+		p.look(start, w.cfg.Wanted(start))
+		p.took = time.Since(start)
+	}
+	w.metrics.look.Observe(time.Since(start).Seconds())
 }
 
 func (w *Writer) adopt(ctx context.Context, orphans []*entry) {
@@ -174,7 +194,7 @@ func (w *Writer) landed(entries []*entry, at time.Time) {
 		}
 	}
 	if w.cfg.Accepted != nil {
-		w.cfg.Accepted(prefixes(entries), at)
+		w.cfg.Accepted(bansOf(entries), at)
 	}
 }
 
@@ -186,6 +206,15 @@ func (w *Writer) removed(s *set, list []netip.Prefix, at time.Time) {
 	w.metrics.taken.Add(float64(len(list)))
 	w.cfg.Logger.Info("bans were taken out of an IP set by hand", zap.String("set", s.name), zap.Int("entries", len(list)))
 	w.cfg.Removed(list, at)
+}
+
+// bansOf gives the prefixes of the bans that entries are, or stand for.
+func bansOf(entries []*entry) []netip.Prefix {
+	list := make([]netip.Prefix, 0, len(entries))
+	for _, e := range entries {
+		list = append(list, e.bans()...)
+	}
+	return list
 }
 
 func prefixes(entries []*entry) []netip.Prefix {
@@ -211,7 +240,7 @@ func (w *Writer) publish(now time.Time) {
 	st := w.plan.status(now)
 	st.Target, st.Writes, st.Accepted = w.cfg.Target, w.attempts, w.accepts
 	w.status.Store(st)
-	w.metrics.show(st, w.plan.excluded)
+	w.metrics.show(st, w.plan.exclusions())
 	why := w.plan.why(now)
 	if before := w.why.Swap(&why); before != nil && (*before == nil) != (why == nil) {
 		if why == nil {

@@ -1,0 +1,143 @@
+package waf
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
+)
+
+// wrote takes the answer to a write that AWS accepted, and gives the entries that
+// are enforced from now on.
+func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
+	s, pl := w.set, p.pool(w.set)
+	p.tried(w)
+	for _, e := range w.drops {
+		if e.home == s {
+			p.release(e, now.UnixMilli())
+		}
+	}
+	for c, keep := range s.copies {
+		if !keep {
+			s.uncopy(c)
+		}
+	}
+	for _, e := range w.adds {
+		if e.home == nil {
+			e.moved = now.UnixMilli()
+			p.join(s, e)
+		}
+	}
+	s.supersede(s.token)
+	s.token, s.desc, s.gen, s.epoch = token, w.text, w.desc.gen, p.epoch
+	s.tried = nil // what came with the old token can land no more
+	s.written, s.conflicts, s.refused, s.unsigned = now, 0, false, 0
+	if token == "" {
+		s.known, s.readAfter = false, now
+	}
+	p.writing = trouble{}
+	if pl.most > 0 {
+		if pl.most *= 2; pl.most > len(pl.pending) {
+			pl.most = 0
+		}
+	}
+	return w.adds
+}
+
+// tried notes that a write was attempted, whatever came of it.
+func (p *plan) tried(w *write) {
+	pl := p.pool(w.set)
+	pl.tried = w.start.UnixMilli()
+	if p.listTurn++; pl.key.list || !p.wantLists() {
+		p.listTurn = 0
+	}
+}
+
+// failed takes the error of a write. Nothing is lost by it: what was to be added
+// is still homeless and wanted, what was to be dropped is still there. It gives
+// the entry that is quarantined from now on, if any.
+func (p *plan) failed(w *write, now time.Time, how outcome, err error) *entry {
+	s := w.set
+	p.tried(w)
+	p.writing.note(now, how, err)
+	switch how {
+	case throttled:
+		p.writes.throttled(now)
+	case conflict:
+		s.supersede(s.token)
+		s.refused, s.contested = true, now
+		s.conflicts++
+	case ambiguous:
+		s.known, s.readAfter = false, now
+		if s.tried == nil {
+			s.tried = make(map[netip.Prefix]bool, len(w.adds))
+		}
+		for _, e := range w.adds {
+			s.tried[e.prefix] = true
+		}
+		p.writes.unsure(now)
+	case invalid:
+		return p.refuse(w, now, err)
+	case missing:
+		s.known, s.readAfter = false, now // GetIPSet settles whether it is gone
+	case denied:
+		p.writes.hold(now.Add(backoff(p.writing.denied)))
+	default:
+		s.hold = now.Add(time.Minute)
+	}
+	return nil
+}
+
+// refuse finds the entry because of which AWS called a write invalid. AWS names
+// it; where it does not, halving the adds finds it in a few writes.
+func (p *plan) refuse(w *write, now time.Time, err error) *entry {
+	pl := p.pool(w.set)
+	var bad *types.WAFInvalidParameterException
+	if errors.As(err, &bad) && bad.Parameter != nil {
+		if e := pl.named(*bad.Parameter); e != nil && !e.hand {
+			p.shun(e)
+			return e
+		}
+	}
+	switch len(w.adds) {
+	case 0: // what it held was good enough for AWS before
+		w.set.hold = now.Add(time.Minute)
+	case 1:
+		p.shun(w.adds[0])
+		return w.adds[0]
+	default:
+		pl.most = len(w.adds) / 2
+	}
+	return nil
+}
+
+// named finds the entry that AWS names in an error, in whatever spelling.
+func (pl *pool) named(text string) *entry {
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		addr, err := netip.ParseAddr(text)
+		if err != nil {
+			return nil
+		}
+		prefix = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	return pl.entries.get(prefix.Masked())
+}
+
+// shun leaves out an entry that the API refuses.
+func (p *plan) shun(e *entry) {
+	p.out(e)
+	e.poison = true
+	p.in(e)
+}
+
+// wantLists reports whether a list waits for a slot.
+func (p *plan) wantLists() bool {
+	for i := poolCount / 2; i < poolCount; i++ {
+		if pl := &p.pools[i]; len(pl.sets) > 0 && (len(pl.pending) > 0 || pl.count[lapsed]+pl.count[lifted] > 0) {
+			return true
+		}
+	}
+	return false
+}
