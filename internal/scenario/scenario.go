@@ -37,13 +37,14 @@ type Mode uint8
 
 const (
 	Enforce  Mode = iota // alerts become decisions
+	Stage                // alerts become decisions that only count: nobody is stopped, and WAF labels the requests
 	Simulate             // alerts are raised, and never become decisions
 	Off                  // nothing is matched
 )
 
-var modeNames = [...]string{Enforce: "enforce", Simulate: "simulate", Off: "off"}
+var modeNames = [...]string{Enforce: "enforce", Stage: "stage", Simulate: "simulate", Off: "off"}
 
-// String returns "enforce", "simulate" or "off".
+// String returns "enforce", "stage", "simulate" or "off".
 func (m Mode) String() string {
 	if int(m) >= len(modeNames) {
 		return fmt.Sprintf("Mode(%d)", m)

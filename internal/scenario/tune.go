@@ -128,8 +128,8 @@ func variableName(name string) string {
 //
 // CAPACITY is a number from 1 to 100000, of leaky scenarios only, and LEAKSPEED a
 // duration from 1ms to 24h; BLACKHOLE is a duration from 0s to 168h, BAN one from 1s to
-// 8760h; ACTION is block, captcha, challenge or count; MODE is enforce, simulate or
-// off; SPACING is a duration up to 1h; SEVERITY is low, medium, high or critical; CACHE_SIZE is a number of requests.
+// 8760h; ACTION is block, captcha, challenge or count; MODE is enforce, stage,
+// simulate or off; SPACING is a duration up to 1h; SEVERITY is low, medium, high or critical; CACHE_SIZE is a number of requests.
 // SAMPLE (1 to 64), DRAIN (1 to 1000 events), SHIELD (whole minutes up to 24h), RANGE_IPV4 (16 to 31
 // bits) and RANGE_IPV6 (32 to 64 bits) are of scenarios that have such a thing. The error holds everything that is wrong with any variable.
 func Tune(list []Scenario, env map[string]string) ([]Scenario, error) {

@@ -62,7 +62,7 @@ func TestTuneErrors(t *testing.T) {
 		{"HTTP_PROBING_BLACKHOLE", "-1s", "allowed are 0s to 168h0m0s"},
 		{"HTTP_PROBING_BAN", "0s", "allowed are 1s to 8760h0m0s"},
 		{"HTTP_PROBING_ACTION", "ban", "allowed are block, captcha, challenge, count"},
-		{"HTTP_PROBING_MODE", "Enforce", "allowed are enforce, simulate, off"},
+		{"HTTP_PROBING_MODE", "Enforce", "allowed are enforce, stage, simulate, off"},
 		{"HTTP_EXPLOIT_PATH_CAPACITY", "5", "a trigger scenario has no capacity"},
 		{"HTTP_EXPLOIT_PATH_LEAKSPEED", "5s", "a trigger scenario has no leak speed"},
 		{"HTTP_PROBNG_CAPACITY", "5", "the nearest is HTTP_PROBING"},
