@@ -16,8 +16,8 @@ import (
 // Accounted for are prefixes that decisions in force cover, one alone or several
 // neighbours together; and prefixes whose own decision ended in the last seven
 // days, because it ran out or was removed while nobody wrote the IP sets: to
-// adopt those would undo an unban. Allowlisted prefixes are not adopted, nor is
-// what is not masked.
+// adopt those would undo an unban. What AllowedAny keeps out of IP sets is not
+// adopted, nor is what is not masked.
 func (s *Store) Adopt(ctx context.Context, prefixes []netip.Prefix, until time.Time) error {
 	now := s.now()
 	until = wholeMillis(until)
@@ -58,7 +58,7 @@ func (s *Store) orphans(ctx context.Context, prefixes []netip.Prefix, now time.T
 	}
 	var orphans []netip.Prefix
 	for _, p := range prefixes {
-		if skip[p] || checkPrefix(p) != nil || s.allow.OverlapsPrefix(p) || s.index.covered(p, millis(now)) {
+		if skip[p] || checkPrefix(p) != nil || s.AllowedAny(p) || s.index.covered(p, millis(now)) {
 			continue
 		}
 		skip[p] = true

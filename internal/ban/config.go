@@ -40,6 +40,21 @@ type Config struct {
 	Action    Action         // of a decision whose scenario has none; empty: Block
 	Retention time.Duration  // how long ended decisions are kept; 0: 30 days
 
+	// Public refuses decisions about addresses that are nobody's on the internet,
+	// as Reserved has them: at an edge they are the service's own, or a proxy's. A
+	// replay of a log from inside a network leaves it out.
+	Public bool
+
+	// PerMinute is how many new decisions a scenario may make in a minute, and all
+	// together twice as many: what it decides beyond is held until Release. Those
+	// that only count are neither counted nor held. 0: any number.
+	PerMinute int
+
+	// Share is the part, from 0 to 1, of the clients that keep coming back that a
+	// scenario may ban within ten minutes, and all together twice as much: what is
+	// decided beyond is held until Release. See Seen. 0: all of them.
+	Share float64
+
 	// Now is the clock bans run on, given the time of the event at hand, or the
 	// current time where there is none: time.Now for a service, the event time
 	// itself for a replay. Nil: time.Now.
@@ -71,6 +86,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if !slices.Contains(Actions(), c.Action) {
 		errs = append(errs, unknownAction(c.Action))
+	}
+	if c.PerMinute < 0 {
+		errs = append(errs, fmt.Errorf("%d new decisions a minute: must not be negative", c.PerMinute))
+	}
+	if !(c.Share >= 0 && c.Share <= 1) {
+		errs = append(errs, fmt.Errorf("share %v of the clients: must be from 0 to 1", c.Share))
 	}
 	if c.Retention == 0 {
 		c.Retention = 30 * 24 * time.Hour

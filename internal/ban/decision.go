@@ -68,10 +68,11 @@ const (
 	OriginScenario Origin = "scenario" // an alert
 	OriginManual   Origin = "manual"   // a person
 	OriginAdopted  Origin = "adopted"  // found in an IP set at start, explained by nothing
+	OriginList     Origin = "list"     // in a file of an imported list, for as long as it is there
 )
 
 // Origins returns every origin.
-func Origins() []Origin { return []Origin{OriginScenario, OriginManual, OriginAdopted} }
+func Origins() []Origin { return []Origin{OriginScenario, OriginManual, OriginAdopted, OriginList} }
 
 // Decision is what is done about a client or a range, and until when. All its
 // times are UTC with millisecond precision.

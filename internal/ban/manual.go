@@ -14,11 +14,13 @@ import (
 )
 
 // Add bans by hand. Of d it takes Prefix, Action (empty: Config.Action), Until
-// (zero: Config.Duration from now) and Reason, and returns the decision it made
+// (zero: Config.Duration from now), Reason and Wide (to insist on a range wider
+// than MinBits4 or MinBits6), and returns the decision it made
 // and stored. What may not be banned is refused with a *RefusedError: prefixes
-// that ParsePrefix would not return, wider than MinBits4 or MinBits6, or
-// overlapping the allowlist. A decision that is in force already stays: of two
-// about one prefix the longer lasting counts.
+// that ParsePrefix would not return, too wide, overlapping the allowlist or, with
+// Config.Public, what is nobody's on the internet. A decision that is in force
+// already stays: of two about one prefix the stronger counts, and of those the
+// longer lasting.
 func (s *Store) Add(ctx context.Context, d Decision) (Decision, error) {
 	now := s.now()
 	d, err := s.manual(d, now)
@@ -38,12 +40,16 @@ func (s *Store) manual(d Decision, now time.Time) (Decision, error) {
 	if err := errors.Join(checkPrefix(d.Prefix), checkReason(d.Reason)); err != nil {
 		return d, err
 	}
-	if err := checkWidth(d.Prefix); err != nil {
+	if err := checkWidth(d.Prefix, d.Wide); err != nil {
 		return d, err
 	}
 	if by, ok := s.allowlistedBy(d.Prefix); ok {
 		return d, refuse(RefusedAllowlist, "%s overlaps %s of the allowlist, which is never banned: ban ranges beside it",
 			FormatPrefix(d.Prefix), FormatPrefix(by))
+	}
+	if s.cfg.Public && Reserved(d.Prefix) {
+		return d, refuse(RefusedReserved, "%s shares addresses with private or otherwise reserved ones, which no client on the internet has: ban what the log shows as the client",
+			FormatPrefix(d.Prefix))
 	}
 	if d.Action == "" {
 		d.Action = s.cfg.Action
@@ -60,7 +66,7 @@ func (s *Store) manual(d Decision, now time.Time) (Decision, error) {
 	}
 	return Decision{
 		ID:     randomID(),
-		Prefix: d.Prefix, Action: d.Action, Origin: OriginManual, Reason: d.Reason, Severity: SeverityManual,
+		Prefix: d.Prefix, Action: d.Action, Origin: OriginManual, Reason: d.Reason, Severity: SeverityManual, Wide: isWide(d.Prefix),
 		At: now, Created: now, Until: until,
 	}, nil
 }
@@ -153,23 +159,11 @@ func (s *Store) remove(ctx context.Context, prefix netip.Prefix, which func(*Dec
 	if err := s.commit(ctx); err != nil {
 		return 0, err
 	}
-	now := s.now()
-	b := batch{unban: []unban{{prefix, now}}}
-	for _, e := range s.index.get(prefix) {
-		if e.d.InForce(now) && which(e.d) {
-			b.end = append(b.end, ending{e.d.ID, now})
-		}
+	n, err := s.removeAbout(ctx, []netip.Prefix{prefix}, s.now(), which)
+	if n > 0 {
+		s.log.Info("unbanned by hand", zap.String("prefix", FormatPrefix(prefix)), zap.Int("decisions", n))
 	}
-	if len(b.end) == 0 {
-		return 0, nil
-	}
-	if err := s.write(ctx, b); err != nil {
-		return 0, err
-	}
-	s.lift(prefix, now, which)
-	s.journal.wake()
-	s.log.Info("unbanned by hand", zap.String("prefix", FormatPrefix(prefix)), zap.Int("decisions", len(b.end)))
-	return len(b.end), nil
+	return n, err
 }
 
 // lift does in memory what an unban of prefix at now means.

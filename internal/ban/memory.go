@@ -46,6 +46,12 @@ func (m *memory) write(_ context.Context, b batch) error {
 	for _, d := range b.put {
 		m.decisions[d.ID] = d
 	}
+	for _, id := range b.free {
+		if d, ok := m.decisions[id]; ok {
+			d.Held = ""
+			m.decisions[id] = d
+		}
+	}
 	for _, e := range b.end {
 		if d, ok := m.decisions[e.id]; ok {
 			d.Until, d.Removed = e.at, e.at

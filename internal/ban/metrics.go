@@ -1,12 +1,15 @@
 package ban
 
 import (
+	"cmp"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 type metrics struct {
 	decisions     map[Origin]prometheus.Counter // stored ones
 	refused       map[string]prometheus.Counter // by reason
+	trips         prometheus.Counter
 	commitErrors  prometheus.Counter
 	commitSeconds prometheus.Histogram
 }
@@ -21,6 +24,9 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	m := &metrics{
 		decisions: make(map[Origin]prometheus.Counter),
 		refused:   make(map[string]prometheus.Counter),
+		trips: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ban_breaker_trips_total", Help: "Times that a circuit breaker opened.",
+		}),
 		commitErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ban_commit_errors_total", Help: "Transactions that could not be stored; what they held is tried again.",
 		}),
@@ -29,16 +35,16 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
 	}
-	for _, o := range Origins() {
+	for _, o := range []Origin{OriginScenario, OriginManual, OriginAdopted} { // lists are not stored
 		m.decisions[o] = decisions.WithLabelValues(string(o))
 	}
-	for _, r := range []string{refusedSimulate, refusedRemediation, refusedAllowlist, refusedUnban, refusedLate, refusedKnown} {
+	for _, r := range []string{refusedSimulate, refusedRemediation, refusedAllowlist, refusedReserved, refusedUnban, refusedLate, refusedKnown} {
 		m.refused[r] = refused.WithLabelValues(r)
 	}
 	pending := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ban_pending_alerts", Help: "Alerts decided on in memory and not yet stored.",
 	}, func() float64 { return float64(s.untold.Load()) })
-	reg.MustRegister(decisions, refused, m.commitErrors, m.commitSeconds, pending, inForce{s})
+	reg.MustRegister(decisions, refused, m.trips, m.commitErrors, m.commitSeconds, pending, inForce{s}, breakerStates{s})
 	return m
 }
 
@@ -58,5 +64,26 @@ func (c inForce) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, a := range Actions() {
 		ch <- prometheus.MustNewConstMetric(inForceDesc, prometheus.GaugeValue, float64(n[a]), string(a))
+	}
+}
+
+// breakerStates looks at the circuit breakers when it is asked.
+type breakerStates struct{ s *Store }
+
+var (
+	breakerOpenDesc = prometheus.NewDesc("ban_breaker_open", "Whether a circuit breaker holds new decisions: of a scenario that decided something, or * of all together.", []string{"scenario"}, nil)
+	breakerHeldDesc = prometheus.NewDesc("ban_breaker_held", "Decisions in force that a circuit breaker holds.", []string{"scenario"}, nil)
+)
+
+func (c breakerStates) Describe(ch chan<- *prometheus.Desc) {
+	ch <- breakerOpenDesc
+	ch <- breakerHeldDesc
+}
+
+func (c breakerStates) Collect(ch chan<- prometheus.Metric) {
+	for _, b := range c.s.Breakers() {
+		name := cmp.Or(b.Scenario, everyScenario)
+		ch <- prometheus.MustNewConstMetric(breakerOpenDesc, prometheus.GaugeValue, float64(count(b.Open)), name)
+		ch <- prometheus.MustNewConstMetric(breakerHeldDesc, prometheus.GaugeValue, float64(b.Held), name)
 	}
 }

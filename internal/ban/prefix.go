@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The widest ranges that may be banned by hand: a wider one is a mistake more
-// often than a wish, and shuts out whole countries.
+// The widest ranges that may be banned without force: a wider one is a mistake
+// more often than a wish, and shuts out whole countries.
 const (
 	MinBits4 = 16
 	MinBits6 = 32
@@ -61,16 +61,26 @@ func checkPrefix(p netip.Prefix) error {
 	return nil
 }
 
-// checkWidth refuses ranges wider than people may ban.
-func checkWidth(p netip.Prefix) error {
-	widest := MinBits4
-	if p.Addr().Is6() {
-		widest = MinBits6
-	}
-	if p.Bits() < widest {
-		return refuse(RefusedWidth, "%s is wider than /%d: ban narrower ranges one by one", p, widest)
+// checkWidth refuses ranges wider than people may ban, unless they insist; what
+// is wider than any IP set takes is refused all the same.
+func checkWidth(p netip.Prefix, insist bool) error {
+	switch {
+	case isWide(p) && !insist:
+		return refuse(RefusedWidth, "%s is wider than /%d: ban narrower ranges one by one, or force it", p, widest(p))
+	case p.Bits() == 0:
+		return refuse(RefusedWidth, "%s is everybody: AWS WAF takes /1 at the widest", p)
 	}
 	return nil
+}
+
+// isWide reports whether p is wider than what is banned without force.
+func isWide(p netip.Prefix) bool { return p.Bits() < widest(p) }
+
+func widest(p netip.Prefix) int {
+	if p.Addr().Is4() {
+		return MinBits4
+	}
+	return MinBits6
 }
 
 func unmapped(p netip.Prefix) netip.Prefix {
@@ -94,6 +104,7 @@ const (
 	RefusedPrefix    Refusal = "prefix"    // not an address or range
 	RefusedWidth     Refusal = "width"     // too wide a range
 	RefusedAllowlist Refusal = "allowlist" // overlaps the allowlist
+	RefusedReserved  Refusal = "reserved"  // nobody's on the internet
 	RefusedUntil     Refusal = "duration"  // ends too soon or too late
 	RefusedAction    Refusal = "action"    // no such action
 	RefusedReason    Refusal = "reason"    // too long, or not plain text

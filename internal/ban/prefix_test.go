@@ -70,7 +70,7 @@ func TestCheckWidth(t *testing.T) {
 		"192.0.0.0/16": true, "192.0.0.0/15": false, "0.0.0.0/0": false,
 		"2001:db8::/32": true, "2001:db8::/31": false, "::/0": false,
 	} {
-		if err := checkWidth(netip.MustParsePrefix(s)); (err == nil) != ok {
+		if err := checkWidth(netip.MustParsePrefix(s), false); (err == nil) != ok {
 			t.Errorf("%s: %v", s, err)
 		}
 	}

@@ -98,6 +98,7 @@ func (s *Store) List(ctx context.Context, q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	s.addHits(ds)
 	if len(ds) <= q.Limit {
 		return Page{Decisions: ds}, nil
 	}
@@ -108,7 +109,21 @@ func (s *Store) List(ctx context.Context, q Query) (Page, error) {
 // Get returns a stored decision with its context; false if there is none of this
 // ID.
 func (s *Store) Get(ctx context.Context, id string) (Decision, bool, error) {
-	return s.storage.get(ctx, id)
+	d, ok, err := s.storage.get(ctx, id)
+	found := []Decision{d}
+	s.addHits(found)
+	return found[0], ok, err
+}
+
+// addHits fills in what the storage does not keep.
+func (s *Store) addHits(ds []Decision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range ds {
+		if e := s.known[ds[i].ID]; e != nil {
+			ds[i].Hit = fromMillis(e.hit.Load())
+		}
+	}
 }
 
 // containing returns every prefix that contains all of p, p among them.

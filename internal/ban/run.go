@@ -28,6 +28,7 @@ func (s *Store) Run(ctx context.Context) error {
 	defer purge.Stop()
 	var committing, purging trouble
 	for {
+		s.census.turn(time.Now())
 		select {
 		case <-ctx.Done():
 			return nil

@@ -71,6 +71,11 @@ func (b *batch) store(ctx context.Context, tx *sql.Tx) error {
 	if err := putAll(ctx, tx, b.put); err != nil {
 		return err
 	}
+	for _, id := range b.free {
+		if _, err := tx.ExecContext(ctx, "UPDATE decisions SET held = '' WHERE id = ?", id); err != nil {
+			return err
+		}
+	}
 	for _, e := range b.end {
 		at := millis(e.at)
 		if _, err := tx.ExecContext(ctx, "UPDATE decisions SET until = ?, removed = ? WHERE id = ?", at, at, e.id); err != nil {

@@ -38,11 +38,12 @@ type storage interface {
 // batch is what one transaction stores, in this order.
 type batch struct {
 	put   []Decision // new ones, or known ones by the same ID
+	free  []string   // IDs of stored ones that are held no longer
 	end   []ending
 	unban []unban
 }
 
-func (b *batch) empty() bool { return len(b.put)+len(b.end)+len(b.unban) == 0 }
+func (b *batch) empty() bool { return len(b.put)+len(b.free)+len(b.end)+len(b.unban) == 0 }
 
 // ending ends a stored decision before its time.
 type ending struct {

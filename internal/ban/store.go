@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 
 	"weir/internal/detect"
-	"weir/internal/scenario"
 )
 
 // Store holds every decision in force in memory and every decision of the last
@@ -30,6 +29,7 @@ type Store struct {
 	allow   *bart.Lite // never changed after Open
 	index   index      // changed with mu held, read without
 	journal *journal
+	census  census
 
 	// writing has one slot. Who fills it owns the order in which the storage
 	// is written to and OnAlert is told. A channel, so that waiting ends with a context.
@@ -44,6 +44,8 @@ type Store struct {
 	unbans bart.Table[int64] // the latest unban of each prefix, Unix ms of event time
 	queue  []settled         // alerts decided on since the last Commit, oldest first
 	failed error             // of the last attempt to store; nil: it worked
+
+	breakers breakers
 }
 
 // settled is an alert with what was decided on it.
@@ -84,6 +86,8 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 		writing: make(chan struct{}, 1),
 		known:   make(map[string]*entry),
 	}
+	s.census.begin()
+	s.breakers = newBreakers(cfg, s.breakerOpened)
 	for _, p := range cfg.Allowlist {
 		s.allow.Insert(p)
 	}
@@ -108,6 +112,9 @@ func (s *Store) load(ctx context.Context) error {
 			b.end = append(b.end, ending{d.ID, now})
 		}
 		e := newEntry(&d)
+		if d.Held != "" && d.InForce(now) {
+			s.breakers.reopen(&d)
+		}
 		e.stored = true
 		e.enforce.Store(true)
 		s.known[d.ID] = e
@@ -137,105 +144,6 @@ func (s *Store) load(ctx context.Context) error {
 // now is the time where no event is at hand.
 func (s *Store) now() time.Time { return wholeMillis(s.cfg.Now(time.Now())) }
 
-// Alert decides on a. It touches memory only; the index is up to date when it
-// returns, so that no further record of the client is poured. Commit stores what
-// was decided and tells Config.OnAlert.
-//
-// No decision is made, and the reason counted, if the scenario only simulates or
-// asks for no remediation, if the client overlaps the allowlist, if the alert's
-// events lie before an unban of the client, or if the ban would be over already
-// had the alert come in time.
-func (s *Store) Alert(a detect.Alert) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	done := settled{alert: a}
-	if why := s.refuses(&a); why != "" {
-		s.metrics.refused[why].Inc()
-	} else if d, ok := s.decide(&a); !ok {
-		s.metrics.refused[refusedLate].Inc()
-	} else {
-		done.id, done.fresh = d.ID, s.known[d.ID] == nil
-		if done.fresh {
-			s.hold(newEntry(d))
-		} else {
-			s.metrics.refused[refusedKnown].Inc()
-		}
-	}
-	s.queue = append(s.queue, done)
-	s.untold.Add(1)
-}
-
-// Why alerts make no decision: the values of a metric's label.
-const (
-	refusedSimulate    = "simulate"
-	refusedRemediation = "remediation"
-	refusedAllowlist   = "allowlist"
-	refusedUnban       = "unban"
-	refusedLate        = "late"
-	refusedKnown       = "known" // an alert that was raised before; its decision stands
-)
-
-func (s *Store) refuses(a *detect.Alert) string {
-	switch {
-	case a.Scenario.Mode != scenario.Enforce:
-		return refusedSimulate
-	case !a.Scenario.Remediation:
-		return refusedRemediation
-	case s.allow.OverlapsPrefix(a.Client):
-		return refusedAllowlist
-	case s.unbannedSince(a.Client, a.At):
-		return refusedUnban
-	}
-	return ""
-}
-
-// unbannedSince reports whether client, or a range around it, was unbanned at
-// the event time at or later. mu is held.
-func (s *Store) unbannedSince(client netip.Prefix, at int64) bool {
-	for _, lifted := range s.unbans.Supernets(client) {
-		if lifted >= at {
-			return true
-		}
-	}
-	return false
-}
-
-// decide makes a decision of a. It lasts from now on: a ban that began late is
-// not shorter for it. But what would be over by now, had it come in time, is over.
-func (s *Store) decide(a *detect.Alert) (*Decision, bool) {
-	sc := a.Scenario
-	lasts, action := sc.Ban, Action(sc.Action)
-	if lasts == 0 {
-		lasts = s.cfg.Duration
-	}
-	if action == "" {
-		action = s.cfg.Action
-	}
-	at := fromMillis(a.At)
-	created := wholeMillis(s.cfg.Now(at))
-	if !at.Add(lasts).After(created) {
-		return nil, false
-	}
-	return &Decision{
-		ID:       alertID(sc.Name, a.Client, at),
-		Prefix:   a.Client,
-		Action:   action,
-		Scenario: sc.Name,
-		Origin:   OriginScenario,
-		Severity: Severity(sc.Severity),
-		At:       at,
-		Created:  created,
-		Until:    created.Add(lasts),
-		Arrived:  fromMillis(a.Arrived),
-	}, true
-}
-
-// hold takes e into memory. mu is held.
-func (s *Store) hold(e *entry) {
-	s.known[e.d.ID] = e
-	s.index.add(e)
-}
-
 // Banned reports whether a decision to block, stored or not, covers client at the
 // event time at (Unix ms). It takes no lock and allocates nothing. A ban that has
 // ended still covers the records of its time, for ten minutes.
@@ -244,13 +152,22 @@ func (s *Store) hold(e *entry) {
 // held, is served as ever, and one that is asked for a captcha and solves it, too.
 func (s *Store) Banned(client netip.Prefix, at int64) bool { return s.index.covers(client, at, stops) }
 
+// Answered reports whether a decision covers client at the event time at (Unix ms)
+// on account of which WAF may have answered the request itself: a block, captcha or
+// challenge, or an entry of an imported list. What such an answer looks like, the
+// caller knows. It takes no lock and allocates nothing.
+func (s *Store) Answered(client netip.Prefix, at int64) bool { return s.index.covers(client, at, asks) }
+
 // Allowed reports whether a is allowlisted. It takes no lock and allocates
 // nothing.
 func (s *Store) Allowed(a netip.Addr) bool { return s.allow.Contains(a) }
 
-// AllowedAny reports whether p shares an address with the allowlist: such a
-// prefix must never be written to an IP set.
-func (s *Store) AllowedAny(p netip.Prefix) bool { return s.allow.OverlapsPrefix(p) }
+// AllowedAny reports whether p shares an address with the allowlist, or, with
+// Config.Public, with what is Reserved: such a prefix must never be written to an
+// IP set.
+func (s *Store) AllowedAny(p netip.Prefix) bool {
+	return s.allow.OverlapsPrefix(p) || s.cfg.Public && Reserved(p)
+}
 
 // Ready returns why decisions cannot be stored at the moment, nil when the last
 // attempt worked. Clients are banned all the while, but people see nothing of it.

@@ -1,0 +1,112 @@
+package ban
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Where says which decisions RemoveWhere ends: those that fit all that is set.
+type Where struct {
+	Scenario string    // of this scenario
+	Origin   Origin    // of this origin; entries of lists end when their file no longer has them
+	Since    time.Time // made at or after this time
+	All      bool      // whatever they are; nothing else may be set
+}
+
+func (w *Where) check() error {
+	some := w.Scenario != "" || w.Origin != "" || !w.Since.IsZero()
+	switch {
+	case w.All == some:
+		return refuse(RefusedQuery, "whose decisions are to end: name a scenario, an origin, a time, or all, which stands alone")
+	case w.Origin == OriginList:
+		return refuse(RefusedQuery, "entries of imported lists cannot be ended: take them out of their file")
+	case w.Origin != "" && !slices.Contains(Origins(), w.Origin):
+		return refuse(RefusedQuery, "no origin %q: there are %q", w.Origin, Origins())
+	}
+	return nil
+}
+
+func (w *Where) fits(d *Decision) bool {
+	return (w.Scenario == "" || d.Scenario == w.Scenario) && (w.Origin == "" || d.Origin == w.Origin) && !d.Created.Before(w.Since)
+}
+
+// RemoveWhere ends every decision in force that w is about, and returns how many
+// there were. Each is an unban: events of the time up to it ban none of these
+// clients again. They are stored in parts; after an error those are ended that the
+// number tells, and the others are as they were. A wish without any condition is
+// refused with a *RefusedError.
+func (s *Store) RemoveWhere(ctx context.Context, w Where) (int, error) {
+	if err := w.check(); err != nil {
+		return 0, err
+	}
+	if err := s.beginWriting(ctx); err != nil {
+		return 0, fmt.Errorf("unban many: %w", err)
+	}
+	defer s.endWriting()
+	// What is to be ended has to be there.
+	if err := s.commit(ctx); err != nil {
+		return 0, fmt.Errorf("unban many: %w", err)
+	}
+	n, err := s.removeAll(ctx, s.now(), w.fits)
+	s.log.Info("unbanned many by hand", zap.Int("decisions", n), zap.String("scenario", w.Scenario),
+		zap.String("origin", string(w.Origin)), zap.Time("since", w.Since), zap.Bool("all", w.All))
+	if err != nil {
+		return n, fmt.Errorf("unban many, of which %d decisions are ended: %w", n, err)
+	}
+	return n, nil
+}
+
+// removeAll ends decisions in force at now. writing is held.
+func (s *Store) removeAll(ctx context.Context, now time.Time, which func(*Decision) bool) (int, error) {
+	var prefixes []netip.Prefix
+	for p, h := range s.index.table.Load().All() {
+		if slices.ContainsFunc(h.entries, func(e *entry) bool { return e.d.InForce(now) && which(e.d) }) {
+			prefixes = append(prefixes, p)
+		}
+	}
+	n := 0
+	for prefixes := range slices.Chunk(prefixes, writeBatch) {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		k, err := s.removeAbout(ctx, prefixes, now, which)
+		n += k
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// removeAbout ends decisions in force at now about prefixes, in one transaction.
+// writing is held.
+func (s *Store) removeAbout(ctx context.Context, prefixes []netip.Prefix, now time.Time, which func(*Decision) bool) (int, error) {
+	var b batch
+	for _, p := range prefixes {
+		ends := len(b.end)
+		for _, e := range s.index.get(p) {
+			if e.d.InForce(now) && which(e.d) {
+				b.end = append(b.end, ending{e.d.ID, now})
+			}
+		}
+		if len(b.end) > ends {
+			b.unban = append(b.unban, unban{p, now})
+		}
+	}
+	if len(b.end) == 0 {
+		return 0, nil
+	}
+	if err := s.write(ctx, b); err != nil {
+		return 0, err
+	}
+	for _, u := range b.unban {
+		s.lift(u.prefix, now, which)
+	}
+	s.journal.wake()
+	return len(b.end), nil
+}

@@ -1,0 +1,138 @@
+package ban
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"weir/internal/scenario"
+)
+
+func TestRemoveWhereRefuses(t *testing.T) {
+	s := testStore(t, Config{Now: newClock().Now}, newMemory())
+	s.Alert(alert("192.0.2.1/32", noon))
+	for _, w := range []Where{{}, {All: true, Scenario: "http-probing"}, {All: true, Since: noon}, {Origin: "heaven"}, {Origin: OriginList}} {
+		n, err := s.RemoveWhere(t.Context(), w)
+		var refused *RefusedError
+		if n != 0 || !errors.As(err, &refused) || refused.Code != RefusedQuery {
+			t.Errorf("%+v: %d, %v", w, n, err)
+		}
+	}
+	mustCommit(t, s)
+	if len(inForceOf(s, noon)) != 1 {
+		t.Error("what was refused ended a decision")
+	}
+}
+
+// RemoveWhere ends what fits, no more and no less, for good, whatever the wish; in
+// one transaction or in many.
+func TestRemoveWhere(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		c := newClock()
+		st := newMemory()
+		s := testStore(t, Config{Now: c.Now}, st)
+		changed := s.Subscribe()
+		var ids []string
+		for i := range rapid.IntRange(1, 12).Draw(rt, "decisions") {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(rapid.IntRange(0, 5).Draw(rt, "client"))}), 32)
+			switch rapid.IntRange(0, 2).Draw(rt, "origin") {
+			case 0:
+				s.Alert(by(alert(p.String(), c.now()), scenario.Scenario{Name: rapid.SampledFrom([]string{"a", "b"}).Draw(rt, "scenario")}))
+				if rapid.Bool().Draw(rt, "commit") {
+					mustCommit(t, s)
+				}
+			case 1:
+				if _, err := s.Add(t.Context(), Decision{Prefix: p, Reason: fmt.Sprint(i)}); err != nil {
+					rt.Fatal(err)
+				}
+			default:
+				if err := s.Adopt(t.Context(), []netip.Prefix{p}, c.now().Add(time.Hour)); err != nil {
+					rt.Fatal(err)
+				}
+			}
+			c.advance(time.Duration(rapid.IntRange(0, 2).Draw(rt, "minutes")) * time.Minute)
+		}
+		w := Where{
+			Scenario: rapid.SampledFrom([]string{"", "a", "nobody"}).Draw(rt, "of"),
+			Origin:   rapid.SampledFrom([]Origin{"", OriginScenario, OriginManual, OriginAdopted}).Draw(rt, "from"),
+		}
+		if rapid.Bool().Draw(rt, "since") {
+			w.Since = noon.Add(time.Duration(rapid.IntRange(0, 10).Draw(rt, "after")) * time.Minute)
+		}
+		w.All = w == Where{}
+		isNotified(changed)
+		_, seq, _ := s.Since(0)
+
+		n, err := s.RemoveWhere(t.Context(), w)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for _, d := range listAll(t, s, Query{All: true}) {
+			fits := (w.Scenario == "" || d.Scenario == w.Scenario) && (w.Origin == "" || d.Origin == w.Origin) && !d.Created.Before(w.Since)
+			if fits == d.InForce(c.now()) || fits == d.Removed.IsZero() {
+				rt.Fatalf("%+v: %+v", w, d)
+			}
+			if fits {
+				ids = append(ids, d.ID)
+			}
+		}
+		if n != len(ids) || n > 0 && !isNotified(changed) {
+			rt.Fatalf("%d ended, of %d that fit", n, len(ids))
+		}
+		// Whatever was ended is told, and raised again it makes no decision.
+		told, _, ok := s.Since(seq)
+		if !ok {
+			rt.Fatal("too far behind")
+		}
+		for _, id := range ids {
+			d, _, err := s.Get(t.Context(), id)
+			if err != nil || !slices.Contains(told, d.Prefix) {
+				rt.Fatalf("%s is not told, %v", d.Prefix, err)
+			}
+			before := len(listAll(t, s, Query{All: true}))
+			s.Alert(by(alert(d.Prefix.String(), c.now().Add(-time.Second)), scenario.Scenario{Name: "c"}))
+			mustCommit(t, s)
+			if len(listAll(t, s, Query{All: true})) != before {
+				rt.Fatalf("%s is banned again for what was before", d.Prefix)
+			}
+		}
+	})
+}
+
+// Thousands are ended in parts, and a failure leaves those that it tells.
+func TestRemoveWhereInParts(t *testing.T) {
+	c := newClock()
+	parts := 0
+	st := &slow{storage: newMemory(), meanwhile: func(b batch) error {
+		if len(b.end) == 0 {
+			return nil
+		}
+		if parts++; parts == 3 {
+			return errFlaky
+		}
+		if len(b.end) > writeBatch {
+			t.Errorf("%d decisions in one transaction", len(b.end))
+		}
+		return nil
+	}}
+	s := testStore(t, Config{Now: c.Now}, st)
+	const all = 2*writeBatch + 500
+	for i := range all {
+		s.Alert(alert(netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 32).String(), noon))
+	}
+	n, err := s.RemoveWhere(t.Context(), Where{All: true})
+	if n != 2*writeBatch || !errors.Is(err, errFlaky) {
+		t.Fatalf("%d ended, %v", n, err)
+	}
+	if got := len(inForceOf(s, noon)); got != all-n {
+		t.Errorf("%d left", got)
+	}
+	if n, err := s.RemoveWhere(t.Context(), Where{All: true}); n != 500 || err != nil {
+		t.Errorf("the second time: %d, %v", n, err)
+	}
+}

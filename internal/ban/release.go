@@ -1,0 +1,168 @@
+package ban
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// writeBatch is how many decisions are ended or released in one transaction, so
+// that commits go in between.
+const writeBatch = 1000
+
+// Breaker is a circuit breaker that is open, or has something to count.
+type Breaker struct {
+	Scenario string    // empty: that of all scenarios together
+	Open     bool      // what is decided is held
+	Since    time.Time // when it opened
+	Why      string    // in words for people; empty: it is closed
+	Held     int       // decisions in force that it holds
+	Minute   int       // decisions of the last minute that were not held
+}
+
+// Breakers returns the breaker of all scenarios together and those of scenarios
+// that decided something, sorted by their names.
+func (s *Store) Breakers() []Breaker {
+	now := s.now()
+	type holder struct {
+		by       Hold
+		scenario string
+	}
+	held := make(map[holder]int)
+	for _, h := range s.index.table.Load().All() {
+		for _, e := range h.entries {
+			switch e.d.Held {
+			case HeldByScenario:
+				held[holder{HeldByScenario, e.d.Scenario}] += count(e.d.InForce(now))
+			case HeldByAll:
+				held[holder{by: HeldByAll}] += count(e.d.InForce(now))
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	shown := func(scenario string, b *breaker, held int) Breaker {
+		return Breaker{Scenario: scenario, Open: b.open, Since: b.since, Why: b.why, Held: held, Minute: b.minute.sum(now)}
+	}
+	list := []Breaker{shown("", &s.breakers.all, held[holder{by: HeldByAll}])}
+	for name, b := range s.breakers.each {
+		list = append(list, shown(name, b, held[holder{HeldByScenario, name}]))
+	}
+	slices.SortFunc(list, func(a, b Breaker) int { return cmp.Compare(a.Scenario, b.Scenario) })
+	return list
+}
+
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// breakerOpened says so, where people and alarms look. mu is held.
+func (s *Store) breakerOpened(scenario, why string) {
+	s.metrics.trips.Inc()
+	s.log.Error("circuit breaker open: new decisions are held, and those made before stay enforced; look at what is held, then release it or drop it",
+		zap.String("scenario", scenario), zap.String("why", why))
+}
+
+// Release closes the breaker of a scenario, or all with an empty name, and lets
+// what is held of it be enforced; with drop it ends that as an unban does. It
+// returns how many decisions that were. Counting begins anew, so a breaker opens
+// again if there are as many again. Everything is stored before Release returns;
+// after an error the breakers are as they were, and what was not released is held.
+func (s *Store) Release(ctx context.Context, scenario string, drop bool) (int, error) {
+	n, err := s.release(ctx, scenario, drop)
+	if n > 0 || err == nil {
+		s.log.Info("held decisions released", zap.String("scenario", cmp.Or(scenario, everyScenario)), zap.Bool("dropped", drop), zap.Int("decisions", n))
+	}
+	if err != nil {
+		return n, fmt.Errorf("release what is held of %s: %w", cmp.Or(scenario, "all scenarios"), err)
+	}
+	return n, nil
+}
+
+func (s *Store) release(ctx context.Context, scenario string, drop bool) (int, error) {
+	if err := s.beginWriting(ctx); err != nil {
+		return 0, err
+	}
+	defer s.endWriting()
+	if err := s.commit(ctx); err != nil {
+		return 0, err
+	}
+	now := s.now()
+	which := func(d *Decision) bool { return d.Held != "" && (scenario == "" || d.Scenario == scenario) }
+	n, err := 0, error(nil)
+	if drop {
+		n, err = s.removeAll(ctx, now, which)
+	} else {
+		n, err = s.freeAll(ctx, now, which)
+	}
+	if err != nil {
+		return n, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if scenario == "" {
+		s.breakers.all.reset()
+		for _, b := range s.breakers.each {
+			b.reset()
+		}
+	} else {
+		s.breakers.of(scenario).reset()
+	}
+	// What was decided meanwhile is not stored yet, and will be as it is then.
+	for i := range s.queue {
+		if e := s.known[s.queue[i].id]; s.queue[i].fresh && e.d.InForce(now) && which(e.d) {
+			if drop {
+				s.end(e, now)
+			} else {
+				s.free(e)
+			}
+			n++
+		}
+	}
+	return n, nil
+}
+
+// freeAll lets held decisions be enforced. writing is held.
+func (s *Store) freeAll(ctx context.Context, now time.Time, which func(*Decision) bool) (int, error) {
+	var ids []string
+	for _, h := range s.index.table.Load().All() {
+		for _, e := range h.entries {
+			if e.d.InForce(now) && which(e.d) {
+				ids = append(ids, e.d.ID)
+			}
+		}
+	}
+	n := 0
+	for ids := range slices.Chunk(ids, writeBatch) {
+		if err := s.write(ctx, batch{free: ids}); err != nil {
+			return n, err
+		}
+		s.mu.Lock()
+		for _, id := range ids {
+			if e := s.known[id]; e != nil && e.stored { // others are in the queue
+				s.free(e)
+				n++
+			}
+		}
+		s.mu.Unlock()
+		s.journal.wake()
+	}
+	return n, nil
+}
+
+// free lets e be enforced that was held. mu is held.
+func (s *Store) free(e *entry) {
+	d := *e.d
+	d.Held = ""
+	freed := e.changed(&d)
+	s.known[d.ID] = freed
+	s.index.replace(e, freed)
+	s.journal.note(d.Prefix)
+}

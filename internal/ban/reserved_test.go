@@ -1,0 +1,68 @@
+package ban
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestReserved(t *testing.T) {
+	for p, want := range map[string]bool{
+		"0.0.0.0/32": true, "1.0.0.0/32": false, "9.255.255.255/32": false, "10.0.0.0/32": true, "11.0.0.0/32": false,
+		"100.63.255.255/32": false, "100.64.0.0/32": true, "100.127.255.255/32": true, "100.128.0.0/32": false,
+		"127.0.0.1/32": true, "169.254.169.254/32": true, "172.15.0.0/16": false, "172.16.0.0/24": true, "172.32.0.0/16": false,
+		"192.168.1.1/32": true, "192.0.2.1/32": false, "223.255.255.255/32": false, "224.0.0.1/32": true, "255.255.255.255/32": true,
+		"192.0.0.0/8": true, "198.51.100.0/24": false,
+		"::/128": true, "::1/128": true, "::2/128": false, "fc00::/64": true, "fdff::/64": true, "fe00::/64": false,
+		"fe80::/64": true, "febf::/64": true, "fec0::/64": false, "ff02::/64": true, "2001:db8::/64": false, "2000::/3": false, "e000::/3": true,
+	} {
+		if got := Reserved(netip.MustParsePrefix(p)); got != want {
+			t.Errorf("%s: %t", p, got)
+		}
+	}
+}
+
+// With Public, what is nobody's on the internet is banned by no scenario, person or
+// IP set, and goes into none.
+func TestPublic(t *testing.T) {
+	c := newClock()
+	s := testStore(t, Config{Now: c.Now, Public: true}, newMemory())
+	own := netip.MustParsePrefix("10.1.2.3/32")
+	s.Alert(alert(own.String(), noon))
+	mustCommit(t, s)
+	if n := counted(t, s.metrics.refused[refusedReserved]); n != 1 {
+		t.Errorf("counted %v", n)
+	}
+	var refused *RefusedError
+	if _, err := s.Add(t.Context(), Decision{Prefix: own}); !errors.As(err, &refused) || refused.Code != RefusedReserved {
+		t.Errorf("by hand: %v", err)
+	}
+	if err := s.Adopt(t.Context(), []netip.Prefix{own}, noon.Add(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	if got := inForceOf(s, noon); len(got) != 0 || s.Banned(own, noon.UnixMilli()) {
+		t.Errorf("in force: %v", got)
+	}
+	if !s.AllowedAny(own) || s.AllowedAny(netip.MustParsePrefix("192.0.2.1/32")) {
+		t.Error("the last gate lets the wrong ones through")
+	}
+}
+
+// A person may insist on a wide range, and that is told.
+func TestWide(t *testing.T) {
+	s := testStore(t, Config{Now: newClock().Now}, newMemory())
+	for p, wide := range map[string]bool{"198.0.0.0/8": true, "128.0.0.0/1": true, "198.51.0.0/16": false, "2000::/3": true, "2001:db8::/32": false} {
+		prefix := netip.MustParsePrefix(p)
+		if _, err := s.Add(t.Context(), Decision{Prefix: prefix}); (err != nil) != wide {
+			t.Errorf("%s: %v", p, err)
+		}
+		d, err := s.Add(t.Context(), Decision{Prefix: prefix, Wide: true})
+		if err != nil || d.Wide != wide {
+			t.Errorf("%s by force: %+v, %v", p, d, err)
+		}
+	}
+	if _, err := s.Add(t.Context(), Decision{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Wide: true}); err == nil {
+		t.Error("everybody is banned")
+	}
+}
