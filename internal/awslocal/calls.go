@@ -10,9 +10,10 @@ import (
 
 // Call is one request to a stand-in and how it ended.
 type Call struct {
-	Service  string // "kinesis", "dynamodb", "wafv2"
+	Service  string // "kinesis", "dynamodb", "wafv2", "sts"
 	Action   string // "UpdateIPSet"
 	Resource string // name of the stream, table, set, rule group or web ACL; "" when the action has none
+	Key      string // access key ID that signed it
 	At       time.Time
 	Status   int       // HTTP status the client got; 0 when its connection was cut
 	Code     string    // AWS error code; "" when it succeeded or its connection was cut

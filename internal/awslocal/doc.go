@@ -1,7 +1,8 @@
 // Package awslocal holds stand-ins for the AWS services that Weir talks to:
-// Kinesis, DynamoDB and WAFv2, behind one [http.Handler] that tells them apart
-// by X-Amz-Target. They serve the demo, `weir local` (any AWS client, over a
-// port) and the tests (the SDK over [Server.HTTPClient], without a port).
+// Kinesis, DynamoDB and WAFv2, and STS for the roles that a target may ask for,
+// behind one [http.Handler] that tells them apart by X-Amz-Target. They serve the
+// demo, `weir local` (any AWS client, over a port) and the tests (the SDK over
+// [Server.HTTPClient], without a port).
 //
 // A stand-in is stricter than it is complete: what it serves, it checks as AWS
 // does or harder, so that a request AWS would refuse is refused here first, and

@@ -14,6 +14,7 @@ const (
 	serviceKinesis  = "kinesis"
 	serviceDynamoDB = "dynamodb"
 	serviceWAF      = "wafv2"
+	serviceSTS      = "sts"
 )
 
 // FaultKind is what goes wrong.

@@ -108,7 +108,7 @@ func (f *Fault) check() error {
 // knownAction tells whether a rule for service and action can ever strike.
 func knownAction(service, action string) bool {
 	lists := map[string][]string{
-		serviceKinesis: kinesisActions, serviceDynamoDB: dynamoActions, serviceWAF: wafActions,
+		serviceKinesis: kinesisActions, serviceDynamoDB: dynamoActions, serviceWAF: wafActions, serviceSTS: stsActions,
 	}
 	found := false
 	for name, actions := range lists {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type Config struct {
 	WAF      WAFConfig
 	DynamoDB DynamoDBConfig
 	Kinesis  KinesisConfig
+	STS      STSConfig
 
 	Faults *Faults     // nil = none; one script serves one Server
 	OnCall func(Call)  // called after every call, on the call's goroutine; nil = none
@@ -64,7 +66,7 @@ func (unlimited) admit(http.ResponseWriter, *http.Request, string) bool { return
 // A route says how requests for one service are known.
 type route struct {
 	name    string // as in SigV4 scopes and fault scripts
-	prefix  string // of X-Amz-Target, with the dot
+	prefix  string // of X-Amz-Target, with the dot; "" = the action is in a form
 	actions []string
 	service service
 }
@@ -101,6 +103,7 @@ func New(cfg Config) *Server {
 		{name: serviceKinesis, prefix: "Kinesis_20131202.", actions: kinesisActions, service: s.kinesis},
 		{name: serviceDynamoDB, prefix: "DynamoDB_20120810.", actions: dynamoActions, service: newDynamo(cfg)},
 		{name: serviceWAF, prefix: "AWSWAF_20190729.", actions: wafActions, service: s.waf},
+		{name: serviceSTS, actions: stsActions, service: &security{cfg: cfg}},
 	}
 	return s
 }
@@ -114,18 +117,18 @@ func (s *Server) WAF() *WAF { return s.waf }
 // ServeHTTP answers one AWS request. Like net/http it may panic with
 // http.ErrAbortHandler, when the fault script cuts the connection.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	rt, action, err := s.find(r)
+	body, readErr := readBody(r)
+	rt, action, err := s.find(r, body)
 	if err == nil {
 		err = checkSignature(r, rt.name)
 	}
-	body, readErr := readBody(r)
 	w.Header().Set("Content-Type", responseType(r))
 	w.Header().Set("X-Amzn-Requestid", newID())
 	if err = firstError(err, readErr); err != nil {
 		writeError(w, err)
 		return
 	}
-	x := &exchange{ResponseWriter: w, call: Call{Service: rt.name, Action: action, At: s.cfg.Now()}}
+	x := &exchange{ResponseWriter: w, call: Call{Service: rt.name, Action: action, Key: signedWith(r), At: s.cfg.Now()}}
 	// Deferred, since a cut connection leaves by a panic and is a call, too.
 	defer func() { s.note(x.call) }()
 	s.faults.serve(x, r, rt, action, body)
@@ -142,14 +145,22 @@ func (s *Server) note(c Call) {
 	}
 }
 
-// find tells service and action from the target header.
-func (s *Server) find(r *http.Request) (*route, string, error) {
+// find tells service and action from the target header, or from a form.
+func (s *Server) find(r *http.Request, body []byte) (*route, string, error) {
 	if r.Method != http.MethodPost {
 		return nil, "", fail(http.StatusMethodNotAllowed, "UnknownOperationException", "AWS actions are sent with POST")
 	}
 	target := r.Header.Get("X-Amz-Target")
+	if isForm(r) {
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, "", fail(http.StatusBadRequest, "MalformedQueryString", "the form cannot be read: %v", err)
+		}
+		target = form.Get("Action")
+	}
 	for _, rt := range s.routes {
 		action, ok := strings.CutPrefix(target, rt.prefix)
+		ok = ok && isForm(r) == (rt.prefix == "")
 		if !ok {
 			continue
 		}
@@ -176,8 +187,21 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
+// isForm reports whether a request is of the query protocol.
+func isForm(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), formType)
+}
+
+const (
+	formType = "application/x-www-form-urlencoded"
+	xmlType  = "text/xml" // of its answers
+)
+
 // responseType answers in the JSON version that was asked in.
 func responseType(r *http.Request) string {
+	if isForm(r) {
+		return xmlType
+	}
 	if t := r.Header.Get("Content-Type"); strings.HasPrefix(t, "application/x-amz-json-") {
 		return t
 	}
@@ -202,14 +226,28 @@ func checkSignature(r *http.Request, service string) error {
 // signedFor returns region and service of the request's credential scope
 // (Credential=KEY/DATE/REGION/SERVICE/aws4_request), or empty strings.
 func signedFor(r *http.Request) (region, service string) {
-	_, rest, ok := strings.Cut(r.Header.Get("Authorization"), "Credential=")
-	if !ok {
-		return "", ""
-	}
-	credential, _, _ := strings.Cut(rest, ",")
-	part := strings.Split(strings.TrimSpace(credential), "/")
+	part := credentialOf(r)
 	if len(part) < 5 { // a key may itself hold slashes, so count from the end
 		return "", ""
 	}
 	return part[len(part)-3], part[len(part)-2]
+}
+
+// signedWith returns the access key of the credential scope, or an empty string.
+func signedWith(r *http.Request) string {
+	part := credentialOf(r)
+	if len(part) < 5 {
+		return ""
+	}
+	return strings.Join(part[:len(part)-4], "/")
+}
+
+// credentialOf takes the credential scope of a request apart.
+func credentialOf(r *http.Request) []string {
+	_, rest, ok := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if !ok {
+		return nil
+	}
+	credential, _, _ := strings.Cut(rest, ",")
+	return strings.Split(strings.TrimSpace(credential), "/")
 }

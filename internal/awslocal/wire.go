@@ -99,6 +99,10 @@ func writeError(w http.ResponseWriter, err error) {
 	if x, ok := w.(*exchange); ok {
 		x.call.Code = e.code
 	}
+	if w.Header().Get("Content-Type") == xmlType {
+		writeErrorXML(w, e)
+		return
+	}
 	out := map[string]any{"__type": e.code, "message": e.message}
 	maps.Copy(out, e.members)
 	b, err := json.Marshal(out)
