@@ -32,3 +32,14 @@ func checkToken(c *Config) error {
 	}
 	return nil
 }
+
+// ofPlain holds a rule about targets to the one that settings describe. Where a file
+// lists targets, what fits one of them need not fit another.
+func ofPlain(rule func(*Target) error) func(*Config) error {
+	return func(c *Config) error {
+		if t := c.plain(); c.WAF.Targets == "" {
+			return rule(&t)
+		}
+		return nil
+	}
+}

@@ -55,8 +55,15 @@ type Config struct {
 		History   time.Duration
 	}
 	WAF struct {
+		Targets         string // a file; "" = the one target that the other fields describe: see Config.Targets
 		Scope           string // "CLOUDFRONT" or "REGIONAL"
+		Region          string // of scope REGIONAL; "" = that of the AWS configuration
 		Sets            []string
+		Role            string // ARN of a role to take on; "" = none
+		ExternalID      string // that the role asks for; "" = none
+		Session         string // name of the role's session
+		Fallback        string // "block", "captcha", "challenge", "count" or "none"
+		DryRun          bool
 		WritesPerSecond float64
 		ExpiryGrace     time.Duration
 		Drift           time.Duration
@@ -76,7 +83,8 @@ type Config struct {
 	// were given: package scenario knows what they may be.
 	Scenario map[string]string
 
-	values []Value
+	values  []Value
+	targets []Target // of the file WAF.Targets
 }
 
 // Start is where a stream is read from while no checkpoint says better.
@@ -126,8 +134,15 @@ func (c *Config) settings() []setting {
 		{"WEIR_BAN_FILE", "weir.db", text(&c.Ban.File, "a file name", "file"), "SQLite file that decisions are kept in"},
 		{"WEIR_BAN_HISTORY", "720h", duration(&c.Ban.History, hour, 10*365*24*hour), "how long decisions are kept after their end"},
 
+		{"WEIR_WAF_TARGETS", "", text(&c.WAF.Targets, "a file name", "file"), "YAML file that lists several targets to write bans to; what it leaves out of one is as the settings below say"},
 		{"WEIR_WAF_SCOPE", "CLOUDFRONT", choice(&c.WAF.Scope, "CLOUDFRONT", "REGIONAL"), "scope of the web ACL and its IP sets"},
-		{"WEIR_WAF_SETS", "weir-block-", words(&c.WAF.Sets, "a name prefix, or a list of ARNs separated by commas", "list"), "IP sets that bans are written to"},
+		{"WEIR_WAF_REGION", "", region(&c.WAF.Region), "region of the IP sets where the scope is REGIONAL; without it, that of AWS_REGION"},
+		{"WEIR_WAF_SETS", "weir-", words(&c.WAF.Sets, "a list of name prefixes and ARNs separated by commas, each alone or as POOL=PREFIX", "list"), "IP sets that bans are written to; without POOL (block, captcha, challenge, count, list, list-captcha, ...) their names say what they are for"},
+		{"WEIR_WAF_ROLE", "", role(&c.WAF.Role), "role to take on for calls of WAF, as for IP sets of another account"},
+		{"WEIR_WAF_EXTERNAL_ID", "", externalID(&c.WAF.ExternalID), "external ID that the role asks for"},
+		{"WEIR_WAF_SESSION", "weir", session(&c.WAF.Session), "name of the role's session, for people who read CloudTrail"},
+		{"WEIR_WAF_FALLBACK", "block", fallback(&c.WAF.Fallback), "what is done about a client whose action no IP set is for; none: nothing, and it is counted"},
+		{"WEIR_WAF_DRY_RUN", "false", yes(&c.WAF.DryRun), "whether no IP set is written: what would be, and when, is logged and shown by weir reconcile -diff"},
 		{"WEIR_WAF_WRITES_PER_SECOND", "0.5", rate(&c.WAF.WritesPerSecond, 0.01, 1), "UpdateIPSet calls; AWS allows one a second, for all writers in the account and region together"},
 		{"WEIR_WAF_EXPIRY_GRACE", "30s", duration(&c.WAF.ExpiryGrace, time.Second, hour), "how long an ended ban may stay in an IP set, so that one write removes many"},
 		{"WEIR_WAF_DRIFT", "1m", duration(&c.WAF.Drift, 10*time.Second, hour), "time between two looks for what others have written to the IP sets"},

@@ -18,6 +18,7 @@ import (
 type kind struct {
 	want   string // what is allowed, to go after "want"
 	noun   string // the word in it that -help puts after the flag; "" = none fits
+	list   bool   // values separated by commas
 	secret bool   // never shown
 
 	set func(s string) (wrong []string) // fills the field, or names the parts of s that are not allowed
@@ -39,7 +40,7 @@ func one[T any](p *T, want, noun string, read func(string) (T, bool), write func
 // many is the kind of a setting with values separated by commas, of which there
 // is at least one. Empty ones are passed over, so that a list may end in a comma.
 func many[T any](p *[]T, want, noun string, read func(string) (T, bool), write func(T) string) kind {
-	return kind{want: want, noun: noun, set: func(s string) (wrong []string) {
+	return kind{want: want, noun: noun, list: true, set: func(s string) (wrong []string) {
 		var list []T
 		for part := range strings.SplitSeq(s, ",") {
 			if part = strings.TrimSpace(part); part == "" {
@@ -107,6 +108,10 @@ var (
 	consumerForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
 	workerForm   = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
 	secretForm   = regexp.MustCompile(`^[!-~]+$`) // fits into an HTTP header
+	regionForm   = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-\d$`)
+	roleForm     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[!-~]{1,512}$`)
+	externalForm = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`)
+	sessionForm  = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 )
 
 // formed is a text of the given form.
@@ -128,6 +133,28 @@ func consumer(p *string) kind {
 
 func worker(p *string) kind {
 	return formed(p, "a name of up to 128 letters, digits and any of _ . : / -", "name", workerForm)
+}
+
+func region(p *string) kind {
+	return formed(p, "an AWS region, as in eu-central-1", "region", regionForm)
+}
+
+func role(p *string) kind {
+	return formed(p, "the ARN of an IAM role", "ARN", roleForm)
+}
+
+func externalID(p *string) kind {
+	const most = 1224 // of AWS, and more than an expression may count to
+	return one(p, "2 to 1224 letters, digits and any of _ + = , . @ : / -", "",
+		func(s string) (string, bool) { return s, len(s) <= most && externalForm.MatchString(s) }, itself)
+}
+
+func session(p *string) kind {
+	return formed(p, "a name of 2 to 64 letters, digits and any of _ + = , . @ -", "name", sessionForm)
+}
+
+func fallback(p *string) kind {
+	return choice(p, "block", "captcha", "challenge", "count", "none")
 }
 
 // secret is a text that nobody gets to see.

@@ -54,7 +54,14 @@ var samples = map[string]string{
 	"WEIR_BAN_ADOPT":             "30m",
 	"WEIR_BAN_FILE":              "/var/lib/weir/a=b.db",
 	"WEIR_BAN_HISTORY":           "1h30m",
+	"WEIR_WAF_TARGETS":           "testdata/targets.yaml",
 	"WEIR_WAF_SCOPE":             "REGIONAL",
+	"WEIR_WAF_REGION":            "us-east-1", // the only one that scope CLOUDFRONT goes with
+	"WEIR_WAF_ROLE":              "arn:aws:iam::123456789012:role/ops/weir",
+	"WEIR_WAF_EXTERNAL_ID":       "a/b-1",
+	"WEIR_WAF_SESSION":           "weir@site",
+	"WEIR_WAF_FALLBACK":          "none",
+	"WEIR_WAF_DRY_RUN":           "true",
 	"WEIR_WAF_SETS":              "arn:a,arn:b",
 	"WEIR_WAF_WRITES_PER_SECOND": "0.25",
 	"WEIR_WAF_EXPIRY_GRACE":      "1s",
@@ -65,6 +72,11 @@ var samples = map[string]string{
 	"WEIR_LOGGER_LEVEL":          "debug",
 	"WEIR_LOGGER_FORMAT":         "console",
 	"WEIR_STOP_TIMEOUT":          "1m50s",
+}
+
+// companions are the settings without which another makes no sense.
+var companions = map[string][]string{
+	"WEIR_WAF_EXTERNAL_ID": {"WEIR_WAF_ROLE=arn:aws:iam::123456789012:role/weir"},
 }
 
 // TestFields: every setting fills one field of a Config, and every field is
@@ -84,11 +96,16 @@ func TestFields(t *testing.T) {
 			filledBy["Ban.Action"] = s.name
 			continue
 		}
-		c, err := load(t, []string{s.name + "=" + sample})
+		with := companions[s.name]
+		before, err := load(t, with)
 		if err != nil {
 			t.Fatal(err)
 		}
-		was, is := fields(standard), fields(c)
+		c, err := load(t, append([]string{s.name + "=" + sample}, with...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		was, is := fields(before), fields(c)
 		var changed []string
 		for name := range is {
 			if !reflect.DeepEqual(was[name], is[name]) {
