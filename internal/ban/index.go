@@ -90,10 +90,13 @@ func (h *held) covers(at int64, least effect) bool {
 
 // best returns what is to be enforced at now (Unix ms): of the strongest action,
 // and of those the longest lasting. It is nil if there is nothing.
-func (h *held) best(now int64) *entry {
+func (h *held) best(now int64) *entry { return h.bestOf(now, nil) }
+
+// bestOf is best among the decisions that take lets pass; nil: all.
+func (h *held) bestOf(now int64, take func(*Decision) bool) *entry {
 	var best *entry
 	for _, e := range h.entries {
-		if e.until > now && e.d.Held == "" && e.enforce.Load() && (best == nil || e.before(best)) {
+		if e.until > now && e.d.Held == "" && e.enforce.Load() && (best == nil || e.before(best)) && (take == nil || take(e.d)) {
 			best = e
 		}
 	}

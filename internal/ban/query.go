@@ -20,11 +20,16 @@ import (
 //
 // It takes no lock and sees one moment's decisions, whatever happens while it
 // runs.
-func (s *Store) InForce(now time.Time) iter.Seq[Decision] {
+func (s *Store) InForce(now time.Time) iter.Seq[Decision] { return s.InForceOf(now, nil) }
+
+// InForceOf is InForce for who enforces only the decisions that take lets pass: a
+// weaker one about a prefix is yielded where a stronger one does not pass. take
+// must not keep what it is given; nil lets all pass.
+func (s *Store) InForceOf(now time.Time, take func(*Decision) bool) iter.Seq[Decision] {
 	return func(yield func(Decision) bool) {
 		at := now.UnixMilli()
 		for _, h := range s.index.table.Load().AllSorted() {
-			if e := h.best(at); e != nil && !yield(e.decision()) {
+			if e := h.bestOf(at, take); e != nil && !yield(e.decision()) {
 				return
 			}
 		}
@@ -33,8 +38,13 @@ func (s *Store) InForce(now time.Time) iter.Seq[Decision] {
 
 // Lookup returns what InForce yields about exactly p; false if it yields nothing.
 func (s *Store) Lookup(p netip.Prefix, now time.Time) (Decision, bool) {
+	return s.LookupOf(p, now, nil)
+}
+
+// LookupOf returns what InForceOf yields about exactly p; false if it yields nothing.
+func (s *Store) LookupOf(p netip.Prefix, now time.Time, take func(*Decision) bool) (Decision, bool) {
 	if h, ok := s.index.table.Load().Get(p); ok {
-		if e := h.best(now.UnixMilli()); e != nil {
+		if e := h.bestOf(now.UnixMilli(), take); e != nil {
 			return e.decision(), true
 		}
 	}
