@@ -28,7 +28,7 @@ func oneScenario(capacity int, leak time.Duration) (*scenario.Set, error) {
 	for _, s := range scenario.Catalogue() {
 		if s.Name == anyRequest {
 			s.Capacity, s.Leak = capacity, leak
-			return scenario.Compile([]scenario.Scenario{s}, scenario.Options{BlockStatus: blockStatus})
+			return scenario.Compile([]scenario.Scenario{s}, scenario.Options{BlockStatuses: []uint16{blockStatus}})
 		}
 	}
 	return nil, fmt.Errorf("no scenario %s in the catalogue", anyRequest)

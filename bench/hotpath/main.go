@@ -57,7 +57,7 @@ func catalogues(hub string) []catalogue {
 		if err != nil {
 			return nil, err
 		}
-		return scenario.Compile(list, scenario.Options{BlockStatus: blockStatus})
+		return scenario.Compile(list, scenario.Options{BlockStatuses: []uint16{blockStatus}})
 	}})
 }
 
@@ -73,7 +73,7 @@ func defaultHub() string {
 }
 
 func builtIn() (*scenario.Set, error) {
-	return scenario.Compile(scenario.Catalogue(), scenario.Options{BlockStatus: blockStatus})
+	return scenario.Compile(scenario.Catalogue(), scenario.Options{BlockStatuses: []uint16{blockStatus}})
 }
 
 // blockStatus is the status of the WAF's own answers in made and in labelled logs.

@@ -152,10 +152,10 @@ func newDemo(ctx context.Context, w *world, cfg *config.Config, opt demoOptions)
 			return nil, err
 		}
 	}
-	cfg.Ban.File = ""              // in memory: the demo leaves nothing behind
-	cfg.API.Listen = "127.0.0.1:0" // any free port
-	cfg.WAF.Scope = "CLOUDFRONT"
-	cfg.Crawlers.Refresh, cfg.Crawlers.DNS = false, false // it asks nobody
+	cfg.Ban.File = ""                                                                       // in memory: the demo leaves nothing behind
+	cfg.API.Listen = "127.0.0.1:0"                                                          // any free port
+	cfg.WAF.Scope, cfg.WAF.Targets, cfg.WAF.Region, cfg.WAF.Role = "CLOUDFRONT", "", "", "" // the stand-ins are one account
+	cfg.Crawlers.Refresh, cfg.Crawlers.DNS = false, false                                   // it asks nobody
 	if err := d.out.open("", opt.decisions); err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func (d *demo) watch(ctx context.Context) {
 }
 
 func (d *demo) state(handled int64, rate float64) demoState {
-	source, writer := d.service.source.Status(), d.service.writer.Status()
+	source, writer := d.service.source.Status(), d.service.targets[0].writer.Status()
 	var lag time.Duration
 	for _, shard := range source.Shards {
 		lag = max(lag, shard.Behind)
@@ -314,7 +314,7 @@ func (d *demo) conclude(w *world, end time.Time) error {
 	fmt.Fprintf(w.stdout, "arrival in the stream to IP set: p50 %s, p99 %s, over %d bans\n",
 		roundLatency(percentile(d.latency, 0.5)), roundLatency(percentile(d.latency, 0.99)), len(d.latency))
 	fmt.Fprintf(w.stdout, "UpdateIPSet calls: %d in %s, at most %v a second allowed\n",
-		d.service.writer.Status().Writes, end.Sub(d.start).Round(time.Second), d.service.cfg.WAF.WritesPerSecond)
+		d.service.targets[0].writer.Status().Writes, end.Sub(d.start).Round(time.Second), d.service.cfg.WAF.WritesPerSecond)
 	if missing := d.put.Load() - d.service.flow.Handled(); missing > 0 {
 		return fmt.Errorf("%d records were put and not handled", missing)
 	}

@@ -123,19 +123,19 @@ func TestServiceStaysWithinItsRights(t *testing.T) {
 }
 
 // testSettings are those of a service that leaves nothing behind.
-func testSettings(t *testing.T) *config.Config {
+func testSettings(t *testing.T, environ ...string) *config.Config {
 	t.Helper()
 	fs := newFlags(&world{stderr: os.Stderr}, "test", "", "")
 	loader := config.Register(fs)
 	if err := fs.Parse(nil); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := loader.Load([]string{
+	cfg, err := loader.Load(append([]string{
 		"WEIR_KINESIS_STREAM=log", "WEIR_KINESIS_START=oldest", "WEIR_API_LISTEN=127.0.0.1:0", "WEIR_WAF_WRITES_PER_SECOND=1",
 		"WEIR_BAN_FILE=" + t.TempDir() + "/weir.db", "WEIR_STATE_MEMORY=64MiB",
 		"WEIR_CRAWLERS_REFRESH=false", "WEIR_CRAWLERS_DNS=false", // tests ask nobody
 		"WEIR_LOG_FIELDS=timestamp,c-ip,sc-status,cs-method,cs-host,cs-uri-stem,x-edge-request-id,cs-protocol-version,cs-user-agent",
-	})
+	}, environ...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net"
 	"net/http"
 	"net/netip"
@@ -13,21 +12,17 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/wafv2"
-	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"weir/internal/agent"
 	"weir/internal/api"
-	"weir/internal/awshttp"
 	"weir/internal/ban"
 	"weir/internal/cloudfront"
 	"weir/internal/config"
 	"weir/internal/detect"
 	"weir/internal/pipeline"
 	"weir/internal/source/kinesis"
-	"weir/internal/waf"
 )
 
 // observer is told what happens in a service, on the goroutine it happens on.
@@ -44,7 +39,7 @@ type service struct {
 	observe  observer
 	crawlers *agent.Directory
 	store    *ban.Store
-	writer   *waf.Writer
+	targets  []*target
 	engine   *detect.Engine
 	flow     *pipeline.Pipeline
 	source   *kinesis.Source
@@ -52,8 +47,10 @@ type service struct {
 	listener net.Listener
 	reading  atomic.Bool // the source runs
 	leading  atomic.Bool // this process reads shards, and so writes the IP sets
+	began    time.Time   // decisions that are older say nothing of how fast it is
 	registry *prometheus.Registry
 	latency  prometheus.Histogram
+	landed   *landings
 }
 
 // newService builds the service. It reads the store and listens, but takes no
@@ -61,7 +58,7 @@ type service struct {
 func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *zap.Logger, observe observer) (_ *service, err error) {
 	registry := newRegistry()
 	reg := prometheus.WrapRegistererWithPrefix("weir_", registry)
-	s := &service{cfg: cfg, log: log, observe: observe, registry: registry, latency: newLatency(reg)}
+	s := &service{began: time.Now().Truncate(time.Millisecond), cfg: cfg, log: log, observe: observe, registry: registry, latency: newLatency(reg), landed: newLandings(reg)}
 
 	fields, err := cloudfront.ParseFields(cfg.Log.Fields)
 	if err != nil {
@@ -89,15 +86,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 			s.store.Close()
 		}
 	}()
-	s.writer, err = waf.New(waf.Config{
-		Client: wafv2.NewFromConfig(cloud, func(o *wafv2.Options) { o.HTTPClient = awshttp.New(o.HTTPClient) }),
-		Scope:  waftypes.Scope(cfg.WAF.Scope), Sets: cfg.WAF.Sets,
-		WritesPerSecond: cfg.WAF.WritesPerSecond, Grace: cfg.WAF.ExpiryGrace, DriftPeriod: cfg.WAF.Drift,
-		Wanted: s.wanted, Changed: s.store.Subscribe(), Allowed: s.store.AllowedAny,
-		Orphans: s.adopt, Accepted: s.accepted, Removed: s.lifted,
-		Logger: log.Named("waf"), Registerer: reg,
-	})
-	if err != nil {
+	if err = s.newTargets(cloud, reg); err != nil {
 		return nil, err
 	}
 	s.source, err = kinesis.New(kinesis.Config{
@@ -208,10 +197,7 @@ func (s *service) run(ctx context.Context) error {
 	stopHousekeeping()
 	wg.Wait()
 	if s.leading.Load() {
-		if err := s.writer.Flush(deadline); err != nil {
-			// Not a failure of the stop: the next start writes what was left.
-			s.log.Warn("some bans are not in an IP set yet", zap.Error(err))
-		}
+		s.flush(deadline)
 	}
 	err := errors.Join(failure, readErr, shutdownErr, s.store.Close())
 	s.log.Info("stopped", zap.Error(err))
@@ -238,16 +224,39 @@ func (s *service) write(ctx context.Context) error {
 	writing, stop := context.WithCancel(ctx)
 	defer stop()
 	var wg sync.WaitGroup
-	var err error
-	wg.Go(func() { err = s.writer.Run(writing) })
-	lost := s.awaitShards(ctx, false, leaderless)
+	errs := make([]error, len(s.targets))
+	for i, t := range s.targets {
+		wg.Go(func() {
+			if errs[i] = t.writer.Run(writing); errs[i] != nil {
+				stop() // deposed at one target, it leads nowhere
+			}
+		})
+	}
+	lost := s.awaitShards(writing, false, leaderless)
 	stop()
 	wg.Wait()
+	err := errors.Join(errs...)
 	if lost {
+		err = errors.Join(err, errors.New("every shard is read by another worker now: start again, as a standby"))
+	}
+	if err != nil {
 		s.leading.Store(false)
-		return errors.New("every shard is read by another worker now: start again, as a standby")
 	}
 	return err
+}
+
+// flush gives every target a last write.
+func (s *service) flush(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, t := range s.targets {
+		wg.Go(func() {
+			if err := t.writer.Flush(ctx); err != nil {
+				// Not a failure of the stop: the next start writes what was left.
+				s.log.Warn("some bans are not in an IP set yet", zap.String("target", t.Name), zap.Error(err))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // awaitShards waits until this process has held a shard, or none, for that long.
@@ -287,27 +296,12 @@ func (s *service) notReady() []string {
 	if err := s.store.Ready(); err != nil {
 		why = append(why, "decisions: "+err.Error())
 	}
-	if err := s.writer.Ready(); err != nil && s.leading.Load() {
-		why = append(why, "IP sets: "+err.Error())
-	}
-	return why
-}
-
-// wanted gives the writer everything in force.
-func (s *service) wanted(now time.Time) iter.Seq[waf.Entry] {
-	return func(yield func(waf.Entry) bool) {
-		for d := range s.store.InForce(now) {
-			if !yield(waf.Entry{Prefix: d.Prefix, Action: string(d.Action), Until: d.Until, Created: d.Created}) {
-				return
-			}
+	for _, t := range s.targets {
+		if err := t.writer.Ready(); err != nil && s.leading.Load() {
+			why = append(why, t.title()+": "+err.Error())
 		}
 	}
-}
-
-// adopt keeps, for a while, the bans that the IP sets held at start and the
-// store does not know.
-func (s *service) adopt(ctx context.Context, held []netip.Prefix) error {
-	return s.store.Adopt(ctx, held, time.Now().Add(s.cfg.Ban.Adopt))
+	return why
 }
 
 // lifted takes it for an unban when a person removed an address from an IP set.
@@ -323,19 +317,18 @@ func (s *service) lifted(prefixes []netip.Prefix, _ time.Time) {
 	s.log.Info("unbanned: removed from an IP set by hand", zap.Int("prefixes", len(prefixes)))
 }
 
-// accepted notes how long the way from the stream to the IP set was.
+// accepted notes how long the way from the stream to the first IP set was.
 func (s *service) accepted(prefixes []netip.Prefix, at time.Time) {
 	for _, p := range prefixes {
-		for _, d := range s.store.Covering(p, at) {
-			if d.Prefix != p {
-				continue
-			}
-			if !d.Arrived.IsZero() {
-				s.latency.Observe(at.Sub(d.Arrived).Seconds())
-			}
-			if s.observe.enforced != nil {
-				s.observe.enforced(d, at)
-			}
+		d, ok := s.store.Lookup(p, at)
+		if !ok || d.Created.Before(s.began) || !s.landed.land(&d, at) {
+			continue
+		}
+		if !d.Arrived.IsZero() {
+			s.latency.Observe(at.Sub(d.Arrived).Seconds())
+		}
+		if s.observe.enforced != nil {
+			s.observe.enforced(d, at)
 		}
 	}
 }

@@ -16,9 +16,6 @@ import (
 	"weir/internal/cloudfront"
 	"weir/internal/config"
 	"weir/internal/scenario"
-	"weir/internal/waf"
-
-	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 )
 
 // loadSettings reads the settings of a command and has every package judge its
@@ -29,13 +26,9 @@ func loadSettings(l *config.Loader, w *world) (*config.Config, error) {
 		return err
 	}, "WEIR_LOG_FIELDS")
 	l.Check(func(c *config.Config) error {
-		_, err := waf.ParseSets(c.WAF.Sets, waftypes.Scope(c.WAF.Scope))
-		return err
-	}, "WEIR_WAF_SETS", "WEIR_WAF_SCOPE")
-	l.Check(func(c *config.Config) error {
 		return api.CheckListen(c.API.Listen, c.API.Token)
 	}, "WEIR_API_TOKEN", "WEIR_API_LISTEN")
-	checkScenarios(l)
+	checkTargets(l, checkScenarios(l))
 	cfg, err := l.Load(w.environ)
 	if err != nil {
 		return nil, &codedError{exitConfig, err}
@@ -44,9 +37,10 @@ func loadSettings(l *config.Loader, w *world) (*config.Config, error) {
 }
 
 // checkScenarios has the scenarios read and compiled, where a command has the
-// settings that say which they are.
-func checkScenarios(l *config.Loader) {
-	var list []scenario.Scenario // that could be read
+// settings that say which they are. What it returns gives those that could be read,
+// when checks that were added later are run.
+func checkScenarios(l *config.Loader) func() []scenario.Scenario {
+	var list []scenario.Scenario
 	l.Check(func(c *config.Config) (err error) {
 		if list, err = scenario.Load(c.Scenarios); err != nil {
 			// What could be read may be wrong, too, and is not to wait for its turn.
@@ -63,6 +57,7 @@ func checkScenarios(l *config.Loader) {
 		_, err := compile(list, c, nil)
 		return err
 	})
+	return func() []scenario.Scenario { return list }
 }
 
 // distinctErrors joins errors, each line once.
@@ -103,7 +98,7 @@ func compile(list []scenario.Scenario, cfg *config.Config, crawlers *agent.Direc
 	if cfg.Ban.Simulate {
 		simulate(tuned)
 	}
-	return scenario.Compile(tuned, scenario.Options{BlockStatus: uint16(cfg.WAF.BlockStatus), Crawlers: crawlers})
+	return scenario.Compile(tuned, scenario.Options{BlockStatuses: blockStatuses(cfg), Crawlers: crawlers})
 }
 
 // simulate has no alert of any scenario become a decision.

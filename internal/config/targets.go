@@ -47,7 +47,7 @@ type Target struct {
 // Targets returns the targets: those of the file that WAF.Targets names, or the one
 // that the other settings describe.
 func (c *Config) Targets() []Target {
-	if c.targets == nil {
+	if c.WAF.Targets == "" || c.targets == nil {
 		return []Target{c.plain()}
 	}
 	return slices.Clone(c.targets)

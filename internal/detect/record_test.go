@@ -95,7 +95,7 @@ func only(name string, change ...func(*scenario.Scenario)) []scenario.Scenario {
 
 func compile(t tb, list []scenario.Scenario) *scenario.Set {
 	t.Helper()
-	set, err := scenario.Compile(list, scenario.Options{BlockStatus: 429})
+	set, err := scenario.Compile(list, scenario.Options{BlockStatuses: []uint16{429}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func newHouse(t *testing.T, commit func(context.Context) error, log *zap.Logger)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := scenario.Compile(scenario.Catalogue(), scenario.Options{BlockStatus: 429})
+	set, err := scenario.Compile(scenario.Catalogue(), scenario.Options{BlockStatuses: []uint16{429}})
 	if err != nil {
 		t.Fatal(err)
 	}

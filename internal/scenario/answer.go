@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"weir/internal/cloudfront"
@@ -77,7 +78,7 @@ func isErrorPage(r *cloudfront.Record) bool {
 
 // isOurBlock recognises the WAF's answer to those whom we had blocked.
 func (s *Set) isOurBlock(r *cloudfront.Record) bool {
-	return s.blockStatus != 0 && r.Status == s.blockStatus &&
+	return slices.Contains(s.blocks, r.Status) &&
 		r.Raw(cloudfront.FieldOriginFBL) == nil && isErrorOrUnknown(r, cloudfront.FieldXEdgeResultType)
 }
 

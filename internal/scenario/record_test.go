@@ -167,7 +167,7 @@ func (r request) but(key, value string) request {
 // testSet is the catalogue with a block status of 429.
 func testSet(t testing.TB) *Set {
 	t.Helper()
-	set, err := Compile(Catalogue(), Options{BlockStatus: 429})
+	set, err := Compile(Catalogue(), Options{BlockStatuses: []uint16{429}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,9 +16,10 @@ import (
 
 // Options say what records mean where they come from.
 type Options struct {
-	// BlockStatus is the status with which the WAF answers those that it blocks for
-	// us. Nothing in such an answer is held against a client. 0 = no such status.
-	BlockStatus uint16
+	// BlockStatuses are those with which the WAF answers whom it blocks for us, one
+	// for each web ACL that has a status of its own. Nothing in such an answer is
+	// held against a client.
+	BlockStatuses []uint16
 
 	// Crawlers knows who may call himself what. Nil takes what publishers said when
 	// this was built.
@@ -29,17 +30,17 @@ type Options struct {
 // share it; each takes a Matcher of its own. What its Matchers learn of the sites
 // they share, too.
 type Set struct {
-	scenarios   []Scenario
-	uses        []use                    // one for each filter
-	queues      [][]*filter.QueueProgram // by scenario; all have to hold
-	filters     *filter.Set
-	blockStatus uint16
-	crawlers    *agent.Directory
-	seed        maphash.Seed
-	paths       *match.Automaton[uint64]
-	packagers   *match.Automaton[uint64]
-	site        *site
-	needsFacts  bool
+	scenarios  []Scenario
+	uses       []use                    // one for each filter
+	queues     [][]*filter.QueueProgram // by scenario; all have to hold
+	filters    *filter.Set
+	blocks     []uint16 // statuses of our blocks
+	crawlers   *agent.Directory
+	seed       maphash.Seed
+	paths      *match.Automaton[uint64]
+	packagers  *match.Automaton[uint64]
+	site       *site
+	needsFacts bool
 }
 
 // A use is what a filter is for.
@@ -66,13 +67,13 @@ func Compile(list []Scenario, opt Options) (*Set, error) {
 		return nil, fmt.Errorf("compile scenarios: there are %d, allowed are %d", len(list), math.MaxUint16)
 	}
 	s := &Set{
-		scenarios:   slices.Clone(list),
-		blockStatus: opt.BlockStatus,
-		crawlers:    opt.Crawlers,
-		seed:        maphash.MakeSeed(),
-		paths:       match.New(pathNeedles()),
-		packagers:   match.New(packagers()),
-		site:        newSite(),
+		scenarios: slices.Clone(list),
+		blocks:    slices.Clone(opt.BlockStatuses),
+		crawlers:  opt.Crawlers,
+		seed:      maphash.MakeSeed(),
+		paths:     match.New(pathNeedles()),
+		packagers: match.New(packagers()),
+		site:      newSite(),
 	}
 	if s.crawlers == nil {
 		s.crawlers = agent.New(agent.Config{})

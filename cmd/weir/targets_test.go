@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/aws-sdk-go-v2/service/wafv2"
+	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
+	"go.uber.org/zap"
+
+	"weir/internal/awslocal"
+	"weir/internal/ban"
+	"weir/internal/config"
+)
+
+func TestTakes(t *testing.T) {
+	p := netip.MustParsePrefix("192.0.2.1/32")
+	login := ban.Decision{Prefix: p, Action: ban.Block, Origin: ban.OriginScenario, Scenario: "http-login-slow"}
+	manual := ban.Decision{Prefix: p, Action: ban.Captcha, Origin: ban.OriginManual}
+	adopted := ban.Decision{Prefix: p, Action: ban.Block, Origin: ban.OriginAdopted}
+	for _, tt := range []struct {
+		scenarios, origins, actions string
+		login, manual, adopted      bool
+	}{
+		{"", "", "", true, true, true},
+		{"http-login-slow", "", "", true, true, false},
+		{"http-login*", "", "", true, true, false},
+		{"http-login", "", "", false, true, false},
+		{"http-probing,http-l*", "scenario", "", true, false, false},
+		{"", "manual", "", false, true, false},
+		{"", "adopted", "", false, false, false},
+		{"", "", "block", true, false, false},
+		{"", "", "captcha,count", false, true, false},
+		{"http-login*", "scenario", "captcha", false, false, false},
+	} {
+		split := func(s string) []string {
+			return slices.DeleteFunc(strings.Split(s, ","), func(s string) bool { return s == "" })
+		}
+		target := &target{Target: config.Target{Scenarios: split(tt.scenarios), Origins: split(tt.origins), Actions: split(tt.actions)}}
+		take := target.take()
+		takes := func(d ban.Decision) bool { return take == nil || take(&d) }
+		if takes(login) != tt.login || takes(manual) != tt.manual || takes(adopted) != tt.adopted {
+			t.Errorf("%+v: takes %t, %t, %t", tt, takes(login), takes(manual), takes(adopted))
+		}
+		// What it had at start, it keeps.
+		target.note([]netip.Prefix{p})
+		if !takes(adopted) {
+			t.Errorf("%+v: does not take what its own IP set held", tt)
+		}
+	}
+}
+
+// market is a service with several targets, and the stand-ins that it talks to.
+type market struct {
+	t       *testing.T
+	server  *awslocal.Server
+	cloud   aws.Config
+	service *service
+	stop    func() error
+}
+
+const (
+	shopRole   = "arn:aws:iam::123456789012:role/shop"
+	brokenRole = "arn:aws:iam::123456789012:role/broken"
+)
+
+// newMarket starts a service that writes to IP sets of scope CLOUDFRONT, to those of
+// a region with a role, and would to others if it were let.
+func newMarket(t *testing.T, targets string, observe observer) *market {
+	t.Helper()
+	m := &market{t: t, server: awslocal.New(awslocal.Config{STS: awslocal.STSConfig{Roles: map[string]string{shopRole: "sesame"}}})}
+	m.cloud = standInAWS(m.server)
+	m.makeSet("us-east-1", "weir-block-v4-0")
+	m.makeSet("eu-central-1", "shop-block-v4-0")
+	file := filepath.Join(t.TempDir(), "targets.yaml")
+	if err := os.WriteFile(file, []byte(targets), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testSettings(t, "WEIR_WAF_TARGETS="+file)
+	cfg.WAF.Drift = 200 * time.Millisecond
+	if err := makeStream(t.Context(), m.cloud, cfg.Kinesis.Stream, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeWebACL(t.Context(), m.cloud, demoWebACL); err != nil {
+		t.Fatal(err)
+	}
+	if err := bootstrapDemo(t.Context(), m.cloud, cfg); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if m.service, err = newService(t.Context(), cfg, m.cloud, zap.NewNop(), observe); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.service.run(ctx) }()
+	m.stop = func() error {
+		cancel()
+		return <-ended
+	}
+	return m
+}
+
+func scopeOf(region string) waftypes.Scope {
+	if region == "us-east-1" {
+		return waftypes.ScopeCloudfront
+	}
+	return waftypes.ScopeRegional
+}
+
+func (m *market) waf(region string) *wafv2.Client {
+	return wafv2.NewFromConfig(m.cloud, func(o *wafv2.Options) { o.Region = region })
+}
+
+func (m *market) makeSet(region, name string) {
+	m.t.Helper()
+	_, err := m.waf(region).CreateIPSet(m.t.Context(), &wafv2.CreateIPSetInput{
+		Name: &name, Scope: scopeOf(region), IPAddressVersion: waftypes.IPAddressVersionIpv4, Addresses: []string{},
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// set reads an IP set.
+func (m *market) set(region, name string) *wafv2.GetIPSetOutput {
+	m.t.Helper()
+	list, err := m.waf(region).ListIPSets(m.t.Context(), &wafv2.ListIPSetsInput{Scope: scopeOf(region)})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	i := slices.IndexFunc(list.IPSets, func(s waftypes.IPSetSummary) bool { return *s.Name == name })
+	if i < 0 {
+		m.t.Fatalf("no IP set %s in %s", name, region)
+	}
+	out, err := m.waf(region).GetIPSet(m.t.Context(), &wafv2.GetIPSetInput{Scope: scopeOf(region), Id: list.IPSets[i].Id, Name: &name})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return out
+}
+
+func (m *market) holds(region, name, address string) bool {
+	m.t.Helper()
+	return slices.Contains(m.set(region, name).IPSet.Addresses, address+"/32")
+}
+
+func (m *market) put(record []byte) {
+	m.t.Helper()
+	_, err := kinesis.NewFromConfig(m.cloud).PutRecords(m.t.Context(), &kinesis.PutRecordsInput{
+		StreamName: aws.String("log"), Records: []types.PutRecordsRequestEntry{{Data: record, PartitionKey: aws.String("x")}},
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// Every target gets its decisions with its own role and region, and one that fails
+// keeps none waiting. What a person takes out of one target's set is unbanned
+// everywhere, and what was logged before does not ban it again.
+func TestSeveralTargets(t *testing.T) {
+	var accepted atomic.Int32
+	m := newMarket(t, fmt.Sprintf(`
+targets:
+- {name: site, sets: weir-}
+- {name: shop, scope: REGIONAL, region: eu-central-1, role: %q, external_id: sesame, sets: shop-, origins: [scenario]}
+- {name: bar, scope: REGIONAL, region: eu-west-1, role: %q, sets: bar-}
+`, shopRole, brokenRole), observer{enforced: func(ban.Decision, time.Time) { accepted.Add(1) }})
+	record := exploit("45.9.1.1")
+	m.put(record)
+	if _, err := m.service.store.Add(t.Context(), ban.Decision{Prefix: netip.MustParsePrefix("45.9.1.2/32")}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both bans are in the set of the site, and the scenario's in that of the shop", func() bool {
+		return m.holds("us-east-1", "weir-block-v4-0", "45.9.1.1") && m.holds("us-east-1", "weir-block-v4-0", "45.9.1.2") &&
+			m.holds("eu-central-1", "shop-block-v4-0", "45.9.1.1")
+	})
+	if m.holds("eu-central-1", "shop-block-v4-0", "45.9.1.2") {
+		t.Error("the shop takes a ban by hand")
+	}
+	if n := accepted.Load(); n != 2 {
+		t.Errorf("%d bans were told as enforced, want 2: each once, whatever the number of targets", n)
+	}
+	eventually(t, "nothing is missing but the bar's role", func() bool {
+		why := m.service.notReady()
+		return len(why) == 1 && strings.HasPrefix(why[0], "IP sets of target bar: ") && strings.Contains(why[0], "AccessDenied")
+	})
+	for _, call := range m.server.Calls() {
+		if call.Action == "UpdateIPSet" && strings.HasPrefix(call.Key, "ASIA") != strings.HasPrefix(call.Resource, "shop-") {
+			t.Errorf("%s of %s with the key %s", call.Action, call.Resource, call.Key)
+		}
+	}
+
+	// By hand, at the shop's console.
+	eventually(t, "an address is taken out", func() bool {
+		set := m.set("eu-central-1", "shop-block-v4-0")
+		_, err := m.waf("eu-central-1").UpdateIPSet(t.Context(), &wafv2.UpdateIPSetInput{
+			Scope: waftypes.ScopeRegional, Id: set.IPSet.Id, Name: set.IPSet.Name, Description: set.IPSet.Description,
+			LockToken: set.LockToken, Addresses: []string{},
+		})
+		return err == nil
+	})
+	eventually(t, "it is unbanned everywhere", func() bool { return !m.holds("us-east-1", "weir-block-v4-0", "45.9.1.1") })
+	handled := m.service.flow.Handled()
+	m.put([]byte(strings.Replace(string(record), "request-of", "another-request-of", 1)))
+	eventually(t, "an older record of it is read", func() bool { return m.service.flow.Handled() > handled })
+	if len(m.service.store.Covering(netip.MustParsePrefix("45.9.1.1/32"), time.Now())) > 0 {
+		t.Error("what was logged before the unban has banned it again")
+	}
+	if err := m.stop(); err != nil {
+		t.Error(err)
+	}
+	if !m.holds("us-east-1", "weir-block-v4-0", "45.9.1.2") {
+		t.Error("the other ban is gone")
+	}
+}
