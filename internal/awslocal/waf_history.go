@@ -16,17 +16,21 @@ type Write struct {
 	Scope, Set     string
 	Added, Removed []netip.Prefix // sorted
 	Size           int            // addresses in the set after it
+	Description    string         // of the set after it
+	Token          string         // lock token that it made
 	ByHand         bool           // by [WAF.EditByHand]
 }
 
-// note adds a write to the history. w.mu is held.
-func (w *WAF) note(r *wafResource, before, after *addressSet, byHand bool) {
+// note adds the write to the history that made r what it is. w.mu is held.
+func (w *WAF) note(r *wafResource, before *addressSet, byHand bool) {
+	is := r.latest()
 	if len(w.writes) >= keptWrites {
 		w.writes = slices.Delete(w.writes, 0, keptWrites/10)
 	}
 	write := Write{
 		At: w.cfg.Now(), Scope: r.scope, Set: r.name,
-		Added: after.minus(before), Removed: before.minus(after), Size: len(after.sorted), ByHand: byHand,
+		Added: is.set.minus(before), Removed: before.minus(is.set), Size: len(is.set.sorted),
+		Description: is.description, Token: is.token, ByHand: byHand,
 	}
 	w.writes = append(w.writes, write)
 	if w.cfg.WAF.OnWrite != nil {
@@ -78,9 +82,10 @@ func (w *WAF) EditByHand(scope, set string, add, remove []netip.Prefix) error {
 		if err != nil {
 			return fmt.Errorf("edit IP set %s by hand: %w", set, err)
 		}
-		w.note(r, state.set, after, true)
+		before := state.set
 		state.set = after
 		w.become(r, state)
+		w.note(r, before, true)
 		return nil
 	}
 	return fmt.Errorf("edit IP set %s by hand: there is none of that name in scope %s", set, scope)

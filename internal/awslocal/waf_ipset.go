@@ -135,7 +135,7 @@ func (w *WAF) createIPSet(c wafCall, in *createIPSetInput) (any, error) {
 	r := &wafResource{wafKey: wafKey{kindIPSet, p, in.Name}, family: in.IPAddressVersion, tags: in.Tags}
 	out, err := w.create(r, wafState{description: deref(in.Description), set: set})
 	if err == nil {
-		w.note(r, newAddressSet(nil), set, false)
+		w.note(r, newAddressSet(nil), false)
 	}
 	return out, err
 }
@@ -180,8 +180,9 @@ func (w *WAF) updateIPSet(c wafCall, in *updateIPSetInput) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.note(r, r.latest().set, set, false)
+	before := r.latest().set
 	token := w.become(r, wafState{description: deref(in.Description), set: set})
+	w.note(r, before, false)
 	return map[string]any{"NextLockToken": token}, nil
 }
 

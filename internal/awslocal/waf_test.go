@@ -215,7 +215,10 @@ func TestWAFMeddling(t *testing.T) {
 	if got := s.WAF().Addresses(ScopeCloudFront)["set"]; !slices.Equal(got, prefixes("198.51.100.0/24")) {
 		t.Errorf("holds %v", got)
 	}
-	if len(seen) != 2 || seen[0].ByHand || !seen[1].ByHand || len(s.WAF().Writes()) != 2 {
+	listed, err := client.ListIPSets(t.Context(), &wafv2.ListIPSetsInput{Scope: scope})
+	wantCode(t, err, "")
+	if len(seen) != 2 || seen[0].ByHand || !seen[1].ByHand || len(s.WAF().Writes()) != 2 ||
+		seen[0].Token != *set.LockToken || seen[1].Token != *listed.IPSets[0].LockToken {
 		t.Errorf("told of %+v", seen)
 	}
 }
