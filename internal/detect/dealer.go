@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"unsafe"
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
@@ -21,7 +22,7 @@ const (
 	maxIdleDealers = 64
 )
 
-// A matcher tells which scenarios a record hits: scenario.Matcher does.
+// A matcher tells which scenarios a record hits, by effect: scenario.Matcher does.
 type matcher interface {
 	Match(r *cloudfront.Record, hits []scenario.Hit) []scenario.Hit
 	Interpreted() (runs, failed uint64) // since the last call
@@ -58,6 +59,7 @@ type dealer struct {
 	spots    []spot // where the bucket of each hit is
 	used     []bool // by shard: whether it has an event in the chunk
 	earliest int64  // event time of the chunk
+	raised   uint64 // alerts of the engine when the chunk began
 	outcomes [chunkRecords]outcome
 	shields  [chunkRecords]uint64 // that each record sends, as the sieve has them
 	records  [outcomes]uint64     // counted in this Process
@@ -90,22 +92,30 @@ func (d *dealer) deal(records []cloudfront.Record) {
 // match makes the events of a chunk.
 func (d *dealer) match(chunk []cloudfront.Record) {
 	d.events, d.hits, d.spots, d.earliest = d.events[:0], d.hits[:0], d.spots[:0], math.MaxInt64
+	d.raised = d.engine.raised.Load()
 	for i := range chunk {
 		r := &chunk[i]
+		k := d.engine.plan.hasher.client(r)
+		hash := d.engine.plan.hasher.hash(k)
+		prefetch(unsafe.Pointer(d.engine.marks.line(hash))) // it is there when the hits are
 		from := len(d.hits)
 		d.hits = d.matcher.Match(r, d.hits)
-		// What was refused goes on to the shard even if it matched nothing: only
-		// there is it known whether a ban refused it.
-		refused := r.Status >= 400
-		if len(d.hits) == from && !refused {
+		// What was refused goes on even if it matched nothing: a ban may have refused it.
+		hit, refused := len(d.hits) > from, r.Status >= 400
+		if !hit && !refused {
 			d.records[outcomeUnmatched]++
 			continue
 		}
-		k := d.engine.plan.hasher.key(clientOf(r))
-		hash := d.engine.plan.hasher.hash(k)
+		counts := refused || d.hits[from].Effect == scenario.Pour
+		if counts && d.barred(r) {
+			d.hits = d.hits[:from]
+			d.records[outcomeBlocked]++
+			continue
+		}
 		s := d.sieve
 		d.hits = d.hits[:from+len(s.sift(r, k, hash, d.hits[from:]))]
-		if !s.pours && !s.lowers && s.shields == 0 && !refused {
+		if !counts && (!s.lowers && s.shields == 0 || d.barred(r)) {
+			d.hits = d.hits[:from]
 			d.records[outcomeUnmatched]++
 			continue
 		}
@@ -113,9 +123,9 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 		d.earliest = min(d.earliest, r.Time)
 		first := len(d.events)
 		e := d.add(k, hash, r.Time, i, from)
-		e.idle = !s.pours && !refused
-		// A shield that comes twice changes nothing.
-		if s.pours || s.lowers || refused {
+		e.idle = !counts
+		// A shield that comes twice changes nothing, and what does nothing neither.
+		if s.pours || s.lowers {
 			e.request = d.request(r, hash)
 		}
 		d.addApart(r, i)
@@ -126,6 +136,14 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 			d.spots = d.engine.shards[e.shard].fetch(e, d.hits[e.from:e.to], d.spots)
 		}
 	}
+}
+
+// barred reports whether a ban covers a record as the chunk begins. What alerts of the
+// chunk itself came to is seen when it is poured. Whoever observes wants to be told in
+// the order of the records, so then that is left to the pouring, too.
+func (d *dealer) barred(r *cloudfront.Record) bool {
+	e := d.engine
+	return e.banned != nil && !e.watched && e.banned(clientOf(r), r.Time)
 }
 
 // request is what a record that comes twice is known by: its request id and what was
@@ -212,7 +230,7 @@ func (d *dealer) pour(chunk []cloudfront.Record) {
 		}
 		was := d.outcomes[e.record]
 		if shields := d.shields[e.record]; shields != 0 && was != outcomeDuplicate && was != outcomeBlocked {
-			d.sieve.send(shields)
+			d.sieve.sent(e.hash, shields)
 		}
 		if e.idle {
 			was = outcomeUnmatched
@@ -270,6 +288,12 @@ func (d *dealer) run(order []uint32, chunk []cloudfront.Record) {
 		if *was == outcomeDuplicate || *was == outcomeBlocked {
 			continue
 		}
-		*was = min(*was, shards[e.shard].pourEvent(e, d.hits[e.from:e.to], d.spots[e.from:e.to], &chunk[e.record]))
+		s, r := shards[e.shard], &chunk[e.record]
+		if !e.apart && (d.engine.watched || d.raised != d.engine.raised.Load()) && d.engine.banned != nil && d.engine.banned(clientOf(r), e.at) {
+			s.dismissed(e, r, Banned)
+			*was = outcomeBlocked
+			continue
+		}
+		*was = min(*was, s.pourEvent(e, d.hits[e.from:e.to], d.spots[e.from:e.to], r))
 	}
 }

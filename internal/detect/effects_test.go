@@ -182,15 +182,16 @@ func TestIdleDrainsDoNotReturn(t *testing.T) {
 func TestMarksOutliveFloods(t *testing.T) {
 	m, h := new(marks), newHasher()
 	hash := func(i int) uint64 { return h.hash(key{addr: uint64(i), bits: 32, family: familyIPv4}) }
+	has := func(hash uint64) bool { return m.line(hash).has(hash) }
 	for i := range 4 * markedKeys {
 		m.add(hash(i))
-		if old := i - markedKeys/2; old >= 0 && !m.has(hash(old)) {
+		if old := i - markedKeys/2; old >= 0 && !has(hash(old)) {
 			t.Fatalf("the mark of key %d is gone after that of key %d", old, i)
 		}
 	}
 	unmarked := 0
 	for i := range markedKeys {
-		if !m.has(hash(-1 - i)) {
+		if !has(hash(-1 - i)) {
 			unmarked++
 		}
 	}

@@ -79,8 +79,11 @@ type Engine struct {
 	marks   marks
 	seed    maphash.Seed // of request ids
 	metrics *metrics
-	idle    chan *dealer // dealers that no Process holds
-	callers atomic.Int32 // of Process
+	idle    chan *dealer  // dealers that no Process holds
+	callers atomic.Int32  // of Process
+	raised  atomic.Uint64 // alerts
+	banned  func(netip.Prefix, int64) bool
+	watched bool // somebody observes
 }
 
 // A plan is what an Engine needs of a set of scenarios.
@@ -131,6 +134,8 @@ func build(p *plan, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		plan:    p,
+		banned:  cfg.Banned,
+		watched: cfg.Observe != nil,
 		seed:    maphash.MakeSeed(),
 		metrics: newMetrics(cfg.Registerer, p.scenarios),
 		idle:    make(chan *dealer, maxIdleDealers),
@@ -139,7 +144,7 @@ func build(p *plan, cfg Config) (*Engine, error) {
 		e.limits = append(e.limits, newLimits(s))
 	}
 	for range cfg.Shards {
-		s, err := newShard(p, e.limits, cfg, e.metrics)
+		s, err := newShard(p, e.limits, cfg, e.metrics, &e.raised)
 		e.shards = append(e.shards, s)
 		if err != nil {
 			e.Close()

@@ -80,6 +80,15 @@ func (h *hasher) key(p netip.Prefix) key {
 	return k
 }
 
+// client returns the key of a record's client.
+func (h *hasher) client(r *cloudfront.Record) key {
+	if !r.Addr.Is4() {
+		return h.key(r.Client())
+	}
+	a := r.Addr.As4()
+	return key{addr: uint64(binary.BigEndian.Uint32(a[:])), bits: 32, family: familyIPv4}
+}
+
 func (h *hasher) hash(k key) uint64 {
 	rest := uint64(k.group)<<32 | uint64(k.bits)<<8 | uint64(k.family)
 	return fold(fold(k.addr^h.a, rest^h.b)^h.a, h.c)

@@ -2,53 +2,74 @@ package detect
 
 import "sync/atomic"
 
-// marks remember the keys into whose buckets something was poured that a drain or a
+// marks remember of keys what tells that a hit changes nothing, so that it can be left out.
+// A line is a cache line, and the key's hash selects it.
+type marks struct {
+	lines   [1 << markBits]markLine
+	current atomic.Uint32 // generation of words that takes new marks
+	made    atomic.Int64  // in the current generation
+}
+
+// A markLine holds marks of the keys to which something was poured that a drain or a
 // cancel could take out again. Where there is no mark there is no such bucket, and a
 // record that only drains costs next to nothing: nearly all that healthy visitors do is
 // of that kind.
 //
-// A mark is two bits of one word that the key's hash selects. Marks lie in two
-// generations: when so many were made that half a generation would soon be full, the
-// older one is cleared and takes the new ones. So what is said of a key is right for as
-// long as fewer than markedKeys others failed since its own latest failure; beyond that,
-// in a flood, a drain may be left out, and after it a client with few failures is judged
-// by those alone.
-type marks struct {
-	words   [2][1 << markBits]atomic.Uint64
-	current atomic.Uint32
-	made    atomic.Int64 // in the current generation
+// A mark is two bits of one word. Marks lie in two generations: when so many were made
+// that half a generation would soon be full, the older one is cleared and takes the new
+// ones. So what is said of a key is right for as long as fewer than markedKeys others
+// failed since its own latest failure; beyond that, in a flood, a drain may be left out,
+// and after it a client with few failures is judged by those alone.
+//
+// Beside them lie the latest shields that the keys sent, as shieldsOf has them. A second
+// shield of a minute changes nothing, so one that is forgotten is only work.
+type markLine struct {
+	words [2]atomic.Uint64
+	sent  [shieldsKept]atomic.Uint64
 }
 
 const (
-	markBits = 14 // of the number of a word
+	markBits = 14 // of the number of a line
 
 	// markedKeys is how many keys a generation takes. Then about two bits of five are
 	// set, and one key of six that has none seems to have a mark.
 	markedKeys = 1 << 18
+
+	// shieldsKept is how many shields a line remembers: what a cache line has room for.
+	shieldsKept = 6
 )
 
-func markOf(hash uint64) (word int, mark uint64) {
-	return int(hash >> (64 - markBits)), 1<<(hash&63) | 1<<(hash>>6&63)
-}
+// line returns the line of the key with a hash.
+func (m *marks) line(hash uint64) *markLine { return &m.lines[hash>>(64-markBits)] }
+
+func markOf(hash uint64) uint64 { return 1<<(hash&63) | 1<<(hash>>6&63) }
 
 // add marks the key with a hash.
 func (m *marks) add(hash uint64) {
-	word, mark := markOf(hash)
-	now := m.current.Load()
-	w := &m.words[now][word]
+	mark, now := markOf(hash), m.current.Load()
+	w := &m.line(hash).words[now]
 	if w.Load()&mark == mark || w.Or(mark)&mark == mark || m.made.Add(1) != markedKeys {
 		return
 	}
-	older := &m.words[now^1]
-	for i := range older {
-		older[i].Store(0)
+	for i := range m.lines {
+		m.lines[i].words[now^1].Store(0)
 	}
 	m.current.Store(now ^ 1)
 	m.made.Store(0)
 }
 
-// has reports whether the key with a hash may be marked.
-func (m *marks) has(hash uint64) bool {
-	word, mark := markOf(hash)
-	return m.words[0][word].Load()&mark == mark || m.words[1][word].Load()&mark == mark
+// has reports whether the key with a hash, whose line it is, may be marked.
+func (l *markLine) has(hash uint64) bool {
+	mark := markOf(hash)
+	return l.words[0].Load()&mark == mark || l.words[1].Load()&mark == mark
+}
+
+// knows reports whether shields of a key of the line are known to be sent.
+func (l *markLine) knows(shields uint64) bool { return l.slot(shields).Load() == shields }
+
+// send remembers shields that were sent.
+func (l *markLine) send(shields uint64) { l.slot(shields).Store(shields) }
+
+func (l *markLine) slot(shields uint64) *atomic.Uint64 {
+	return &l.sent[scale(uint32(shields>>32), shieldsKept)]
 }

@@ -55,6 +55,7 @@ func (s *shard) raise(e *event, r *cloudfront.Record, b *bucket, client netip.Pr
 		Arrived:  r.Arrived,
 		Samples:  samples,
 	})
+	s.raised.Add(1)
 }
 
 // raiseMembers raises the alert of a client whose event a full bucket would have to

@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"weir/internal/cloudfront"
@@ -22,6 +23,7 @@ type shard struct {
 	observe func(Observation)
 	fate    Fate // of the latest hit whose bucket ran over, for observe
 	metrics *metrics
+	raised  *atomic.Uint64 // alerts of the engine
 
 	buckets  *table
 	requests recent // duplicates are known by these
@@ -34,7 +36,7 @@ type shard struct {
 
 // newShard returns a shard with its part of the memory. Whoever has it must free
 // that.
-func newShard(p *plan, l []limits, cfg Config, m *metrics) (*shard, error) {
+func newShard(p *plan, l []limits, cfg Config, m *metrics, raised *atomic.Uint64) (*shard, error) {
 	s := &shard{
 		plan:    p,
 		limits:  l,
@@ -42,6 +44,7 @@ func newShard(p *plan, l []limits, cfg Config, m *metrics) (*shard, error) {
 		banned:  cfg.Banned,
 		observe: cfg.Observe,
 		metrics: m,
+		raised:  raised,
 		tally:   newTally(len(p.scenarios)),
 	}
 	budget := cfg.Memory / int64(cfg.Shards)
@@ -97,18 +100,13 @@ func (s *shard) spot(e *event, hit *scenario.Hit) (ident, spot) {
 	return id, s.buckets.locate(id, e.hash, hit.Group != 0 && e.key.family != familyValue)
 }
 
-// pourEvent pours one event into the bucket of each scenario that it hit, if any.
+// pourEvent pours one event into the bucket of each scenario that it hit, if any, unless
+// its record was there before.
 func (s *shard) pourEvent(e *event, hits []scenario.Hit, spots []spot, r *cloudfront.Record) outcome {
-	if !e.apart {
-		if e.request != 0 {
-			if known, _ := s.requests.add(e.request, e.request, ^uint64(0)); known {
-				s.dismissed(e, r, Duplicate)
-				return outcomeDuplicate
-			}
-		}
-		if s.banned != nil && s.banned(clientOf(r), e.at) {
-			s.dismissed(e, r, Banned)
-			return outcomeBlocked
+	if e.request != 0 {
+		if known, _ := s.requests.add(e.request, e.request, ^uint64(0)); known {
+			s.dismissed(e, r, Duplicate)
+			return outcomeDuplicate
 		}
 	}
 	best := outcomeUnmatched

@@ -14,7 +14,6 @@ import (
 type sieve struct {
 	engine *Engine
 	rules  []rule // by scenario
-	sent   [shieldsKept]uint64
 
 	// Of the record that was sifted last:
 
@@ -31,10 +30,6 @@ const (
 	ruleApart  rule = 1 << iota // its buckets are for networks or values
 	ruleDrains                  // some record takes something out of its buckets
 )
-
-// shieldsKept is how many of the latest shields a dealer remembers. A second shield of a
-// minute changes nothing, so one that is forgotten is only work.
-const shieldsKept = 16 << 10
 
 // An apartHit is a hit on the bucket of a network or a value.
 type apartHit struct {
@@ -59,40 +54,53 @@ func newSieve(e *Engine) *sieve {
 // sift sifts the hits of a record, whose client has the key with the hash, and returns
 // what is left of those of its client, in their order.
 func (s *sieve) sift(r *cloudfront.Record, k key, hash uint64, hits []scenario.Hit) []scenario.Hit {
-	s.apart, s.pours, s.lowers = s.apart[:0], false, false
-	s.shields = shieldsOf(hits, hash, r.Time)
-	known := s.shields != 0 && *s.slot(s.shields) == s.shields
-	if known {
-		s.shields = 0
-	}
-	marked := s.engine.marks.has(hash)
-	kept := 0
-	for i := range hits {
-		hit := &hits[i]
-		if hit.Effect == scenario.Shield && known {
-			continue
-		}
-		rule := s.rules[hit.Scenario]
+	s.apart, s.pours, s.lowers, s.shields = s.apart[:0], false, false, 0
+	line := s.engine.marks.line(hash)
+	kept, i := 0, 0
+	for ; i < len(hits) && hits[i].Effect == scenario.Pour; i++ {
+		rule := s.rules[hits[i].Scenario]
 		if rule&ruleApart != 0 {
-			s.siftApart(r, k, hit, rule)
+			s.siftApart(r, k, &hits[i], rule)
 			continue
 		}
-		switch hit.Effect {
-		case scenario.Drain, scenario.Cancel:
-			if !marked {
-				continue
-			}
-			s.lowers = true
-		case scenario.Pour:
-			s.pours = true
-			if rule&ruleDrains != 0 {
-				s.engine.marks.add(hash)
-				marked = true
+		s.pours = true
+		if rule&ruleDrains != 0 {
+			s.engine.marks.add(hash)
+		}
+		hits[kept] = hits[i]
+		kept++
+	}
+	end := len(hits)
+	for end > i && hits[end-1].Effect == scenario.Shield {
+		end--
+	}
+	if i < end {
+		marked := line.has(hash)
+		for ; i < end; i++ {
+			rule := s.rules[hits[i].Scenario]
+			switch {
+			case rule&ruleApart != 0:
+				s.siftApart(r, k, &hits[i], rule)
+			case marked:
+				s.lowers = true
+				hits[kept] = hits[i]
+				kept++
 			}
 		}
-		if kept != i {
-			hits[kept] = *hit
+	}
+	if end == len(hits) {
+		return hits[:kept]
+	}
+	if s.shields = shieldsOf(hits[end:], hash, r.Time); line.knows(s.shields) {
+		s.shields = 0
+		return hits[:kept]
+	}
+	for ; i < len(hits); i++ {
+		if rule := s.rules[hits[i].Scenario]; rule&ruleApart != 0 {
+			s.siftApart(r, k, &hits[i], rule)
+			continue
 		}
+		hits[kept] = hits[i]
 		kept++
 	}
 	return hits[:kept]
@@ -107,7 +115,7 @@ func (s *sieve) siftApart(r *cloudfront.Record, client key, hit *scenario.Hit, r
 	}
 	switch hit.Effect {
 	case scenario.Drain, scenario.Cancel:
-		if !s.engine.marks.has(a.hash) {
+		if !s.engine.marks.line(a.hash).has(a.hash) {
 			return
 		}
 		s.lowers = true
@@ -147,22 +155,15 @@ func (s *sieve) settle(a *apartHit, r *cloudfront.Record, g *scenario.Group) boo
 	return true
 }
 
-// shieldsOf returns what stands for all the shields among the hits of a client in the
-// minute of a time, 0 if there are none.
+// shieldsOf returns what stands for a client's shields in the minute of a time; never 0.
 func shieldsOf(hits []scenario.Hit, hash uint64, at int64) uint64 {
 	var all uint64
 	for i := range hits {
-		if hit := &hits[i]; hit.Effect == scenario.Shield {
-			all += (uint64(hit.Group)<<16|uint64(hit.Scenario))*0x9e3779b97f4a7c15 ^ 0xd6e8feb86659fd93
-		}
-	}
-	if all == 0 {
-		return 0
+		hit := &hits[i]
+		all += (uint64(hit.Group)<<16|uint64(hit.Scenario))*0x9e3779b97f4a7c15 ^ 0xd6e8feb86659fd93
 	}
 	return fold(hash^uint64(at/minute), all) | 1
 }
 
-func (s *sieve) slot(shields uint64) *uint64 { return &s.sent[shields>>1%shieldsKept] }
-
-// send remembers shields that were sent.
-func (s *sieve) send(shields uint64) { *s.slot(shields) = shields }
+// sent remembers that the shields of a record of a client with the hash were sent.
+func (s *sieve) sent(hash, shields uint64) { s.engine.marks.line(hash).send(shields) }

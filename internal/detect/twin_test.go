@@ -70,8 +70,9 @@ func (w *twin) process(records []cloudfront.Record) {
 func (w *twin) record(r *cloudfront.Record) string {
 	var hits []scenario.Hit
 	var keys []twinKey
-	pours, refused, lowers := false, r.Status >= 400, false
+	pours, lowers, counts := false, false, r.Status >= 400
 	for _, hit := range w.matcher.Match(r, nil) {
+		counts = counts || hit.Effect == scenario.Pour
 		k, ok := w.key(r, hit)
 		if !ok {
 			continue
@@ -89,21 +90,21 @@ func (w *twin) record(r *cloudfront.Record) string {
 		}
 		hits, keys = append(hits, hit), append(keys, k)
 	}
-	id := string(r.Raw(cloudfront.FieldXEdgeRequestID)) + string(r.Raw(cloudfront.FieldCSURIStem)) + r.Client().String()
-	if pours || refused || lowers { // what does nothing is not remembered
-		if w.requests[id] {
-			if !pours && !refused {
-				return "unmatched"
-			}
-			return "duplicate"
+	if w.banned(r.Client(), r.Time) {
+		if counts {
+			return "blocked"
 		}
-		w.requests[id] = true
+		return "unmatched"
 	}
-	if (pours || refused || len(hits) > 0) && w.banned(r.Client(), r.Time) {
-		if !pours && !refused {
+	id := string(r.Raw(cloudfront.FieldXEdgeRequestID)) + string(r.Raw(cloudfront.FieldCSURIStem)) + r.Client().String()
+	if pours || lowers { // what does nothing is not remembered
+		if w.requests[id] {
+			if counts {
+				return "duplicate"
+			}
 			return "unmatched"
 		}
-		return "blocked"
+		w.requests[id] = true
 	}
 	outcomes := []string{"poured", "repeated", "late", "unmatched"}
 	best := 3
@@ -457,6 +458,7 @@ func drawRules(t *rapid.T) (fake, hits) {
 				list[i].Weight = rapid.SampledFrom([]uint32{0, 500, 1000, 5000, 1<<32 - 1}).Draw(t, "drain")
 			}
 		}
+		slices.SortStableFunc(list, func(a, b scenario.Hit) int { return int(a.Effect) - int(b.Effect) })
 		recipes[fmt.Sprint("r", n)] = list
 	}
 	return rules, recipes

@@ -63,6 +63,7 @@ type Matcher struct {
 	holds []uint16
 	path  *pathVerdict // of the record at hand, as what follows
 	who   agent.Client
+	lot   lot
 
 	decoded []byte // scratch
 	shape   []byte // scratch
@@ -86,8 +87,9 @@ func (s *Set) NewMatcher() *Matcher {
 // does not hold.
 func (m *Matcher) Interpreted() (runs, failed uint64) { return m.filters.Counts() }
 
-// Match appends a Hit for each scenario that the record matches. It allocates only
-// to make hits, or its own scratch, larger.
+// Match appends a Hit for each scenario that the record matches, and for each effect that
+// it has there: by Effect, and those of one by Scenario. It allocates only to make hits,
+// or its own scratch, larger.
 func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 	if m.set.needsFacts {
 		m.find(r)
@@ -95,14 +97,10 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 		m.path = nil
 	}
 	m.holds = m.filters.Match(r, &m.facts, m.holds[:0])
-	lot := lot{}
+	m.lot = lot{}
 	for _, i := range m.holds {
 		u := &m.set.uses[i]
 		hits = append(hits, u.hit)
-		if u.hit.Sample > 1 && !lot.draw(r, &hits[len(hits)-1]) {
-			hits = hits[:len(hits)-1]
-			continue
-		}
 		if u.plain {
 			continue
 		}
@@ -116,6 +114,9 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 // complete adds to a hit what follows from the record, and reports whether there is such
 // a hit at all.
 func (m *Matcher) complete(r *cloudfront.Record, u *use, hit *Hit) (ok bool) {
+	if hit.Sample > 1 && !m.lot.draw(r, hit) {
+		return false
+	}
 	if hit.Group, ok = m.fingerprint(r, &u.group); !ok || u.hit.Effect != Pour {
 		return ok
 	}

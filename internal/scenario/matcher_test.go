@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -203,5 +204,24 @@ func BenchmarkMatch(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+func TestHitsAreInOrder(t *testing.T) {
+	m := testSet(t).NewMatcher()
+	several := 0
+	for _, c := range cases(t) {
+		hits := m.Match(parseRequest(t, c.request).record(t), nil)
+		if !slices.IsSortedFunc(hits, func(a, b Hit) int {
+			return cmp.Or(int(a.Effect)-int(b.Effect), int(a.Scenario)-int(b.Scenario))
+		}) {
+			t.Errorf("%s: hits %+v", c.request, hits)
+		}
+		if len(hits) > 1 && hits[0].Effect != hits[len(hits)-1].Effect {
+			several++
+		}
+	}
+	if several == 0 {
+		t.Error("no case has several effects")
 	}
 }

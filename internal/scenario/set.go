@@ -87,6 +87,7 @@ func Compile(list []Scenario, opt Options) (*Set, error) {
 		}
 		c.add(i)
 	}
+	c.sort()
 	var err error
 	s.filters, err = filter.Compile(c.filters, c.values, filter.Options{Facts: factNames()})
 	if err := errors.Join(append(append(errs, c.errs...), err)...); err != nil {
@@ -159,7 +160,7 @@ func (c *compiler) add(index int) {
 		case Drain:
 			v.hit.Weight = WholeEvent * uint32(s.drainBy)
 		}
-		v.plain = v.group.isEmpty() && v.distinct.isEmpty() && v.by == weightOne
+		v.plain = v.group.isEmpty() && v.distinct.isEmpty() && v.by == weightOne && v.hit.Sample == 0
 		c.filters = append(c.filters, s.source(f.expression))
 		c.set.uses = append(c.set.uses, v)
 	}
@@ -176,6 +177,20 @@ func (c *compiler) add(index int) {
 	for _, x := range []expression{s.filter, s.groupby, s.distinct, s.drain, s.cancel, s.shield} {
 		c.set.needsFacts = c.set.needsFacts || strings.Contains(x.text, "weir.")
 	}
+}
+
+// sort puts the filters, and what they are for, in the order of Match.
+func (c *compiler) sort() {
+	order := make([]int, len(c.filters))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(c.set.uses[a].hit.Effect) - int(c.set.uses[b].hit.Effect) })
+	filters, uses := make([]filter.Source, len(order)), make([]use, len(order))
+	for i, from := range order {
+		filters[i], uses[i] = c.filters[from], c.set.uses[from]
+	}
+	c.filters, c.set.uses = filters, uses
 }
 
 // key collects what a fingerprint is made of.
