@@ -14,6 +14,7 @@ type metrics struct {
 	lines    prometheus.Counter
 	blank    prometheus.Counter
 	allowed  prometheus.Counter
+	answered prometheus.Counter
 	short    prometheus.Counter
 	rejected []prometheus.Counter // by cloudfront.RejectReason
 	newest   prometheus.Gauge
@@ -34,6 +35,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		allowed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pipeline_allowed_total", Help: "Records of allowlisted clients, which are not counted against anyone.",
 		}),
+		answered: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pipeline_answered_total", Help: "Records of requests that WAF answered on account of a decision, which are not counted against anyone.",
+		}),
 		short: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pipeline_short_total", Help: "Records of a standard log whose line lacked columns at its end.",
 		}),
@@ -51,7 +55,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		m.rejected = append(m.rejected, rejected.WithLabelValues(reason.String()))
 	}
 	if reg != nil {
-		reg.MustRegister(m.lines, m.blank, m.allowed, m.short, m.newest, m.retries, rejected)
+		reg.MustRegister(m.lines, m.blank, m.allowed, m.answered, m.short, m.newest, m.retries, rejected)
 	}
 	return m
 }
@@ -61,6 +65,7 @@ func (m *metrics) count(t *tally) {
 	m.lines.Add(float64(t.lines))
 	m.blank.Add(float64(t.blank))
 	m.allowed.Add(float64(t.allowed))
+	m.answered.Add(float64(t.answered))
 	m.short.Add(float64(t.short))
 	for reason, n := range t.rejected {
 		if n > 0 {

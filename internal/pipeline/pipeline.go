@@ -30,12 +30,23 @@ import (
 // the cache.
 const batchSize = 256
 
-// Config is what a Pipeline joins. All but Logger and Registerer is required.
+// Config is what a Pipeline joins. Format, Engine, Allowed and Commit are required.
 type Config struct {
 	Format  *cloudfront.Format
 	Engine  *detect.Engine
 	Allowed func(netip.Addr) bool       // allowlisted clients are not counted against: neither matched nor poured
 	Commit  func(context.Context) error // stores what was decided since the last call
+
+	// Answers are the statuses, below 1000, with which WAF answers whom it blocks or
+	// asks for something on account of our decisions. Answered reports whether such a
+	// decision covers a client at an event time (Unix ms): then a record with one of
+	// these statuses, which no origin was asked for, says what WAF did, and is not
+	// counted against anyone. Nil: all records are.
+	Answers  []uint16
+	Answered func(client netip.Prefix, at int64) bool
+
+	// Seen is told of the client of each record that goes on to detection. Nil: nobody is.
+	Seen func(netip.Addr)
 
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
@@ -45,7 +56,8 @@ type Config struct {
 type Pipeline struct {
 	cfg     Config
 	m       *metrics
-	batches sync.Pool // of *batch
+	answers [1000]bool // by status
+	batches sync.Pool  // of *batch
 	handled atomic.Int64
 	bad     complaints
 }
@@ -58,9 +70,10 @@ type batch struct {
 
 // tally is what one Handle call counts, added to the metrics once at its end.
 type tally struct {
-	lines, blank, allowed, short int
-	rejected                     [16]int // by cloudfront.RejectReason
-	newest                       int64   // event time, Unix ms
+	lines, blank, allowed, answered, short int
+
+	rejected [16]int // by cloudfront.RejectReason
+	newest   int64   // event time, Unix ms
 }
 
 // New makes a pipeline.
@@ -68,7 +81,15 @@ func New(cfg Config) *Pipeline {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
+	if cfg.Seen == nil {
+		cfg.Seen = func(netip.Addr) {}
+	}
 	p := &Pipeline{cfg: cfg, m: newMetrics(cfg.Registerer)}
+	if cfg.Answered != nil {
+		for _, status := range cfg.Answers {
+			p.answers[status] = true
+		}
+	}
 	p.bad = complaints{log: cfg.Logger, columns: cfg.Format.Columns()}
 	p.batches.New = func() any { return &batch{records: make([]cloudfront.Record, 0, batchSize)} }
 	return p
@@ -142,6 +163,13 @@ func (p *Pipeline) take(b *batch, format *cloudfront.Format, line []byte, arrive
 		b.tally.allowed++
 		return
 	}
+	if p.answered(r) {
+		b.tally.newest = max(b.tally.newest, r.Time)
+		b.records = b.records[:len(b.records)-1]
+		b.tally.answered++
+		return
+	}
+	p.cfg.Seen(r.Addr)
 	if r.Short() {
 		b.tally.short++
 	}
@@ -150,6 +178,11 @@ func (p *Pipeline) take(b *batch, format *cloudfront.Format, line []byte, arrive
 	if len(b.records) == cap(b.records) {
 		p.pour(b)
 	}
+}
+
+// answered reports whether a record is of a request that WAF answered in our name.
+func (p *Pipeline) answered(r *cloudfront.Record) bool {
+	return int(r.Status) < len(p.answers) && p.answers[r.Status] && r.Raw(cloudfront.FieldOriginFBL) == nil && p.cfg.Answered(r.Client(), r.Time)
 }
 
 // pour hands the parsed records to the engine and waits until they are poured.

@@ -31,6 +31,13 @@ type house struct {
 
 	mu     sync.Mutex
 	alerts []detect.Alert
+
+	decided netip.Prefix // whom a decision covers, from the second 1790000010 on
+	seen    []netip.Addr
+}
+
+func (h *house) answered(client netip.Prefix, at int64) bool {
+	return client == h.decided && at >= 1_790_000_010_000
 }
 
 const fields = "timestamp c-ip sc-status cs-method cs-host cs-uri-stem x-edge-request-id cs-protocol-version cs-user-agent"
@@ -65,6 +72,12 @@ func newHouse(t *testing.T, commit func(context.Context) error, log *zap.Logger)
 	h.Pipeline = New(Config{
 		Format: format, Engine: engine, Commit: commit, Logger: log, Registerer: h.reg,
 		Allowed: netip.MustParsePrefix("192.0.2.0/24").Contains,
+		Answers: []uint16{429, 405, 202}, Answered: h.answered,
+		Seen: func(a netip.Addr) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.seen = append(h.seen, a)
+		},
 	})
 	return h
 }
@@ -331,5 +344,48 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	problems, err := testutil.GatherAndLint(h.reg)
 	if err != nil || len(problems) > 0 {
 		t.Error(problems, err)
+	}
+}
+
+// What WAF answers on account of a decision is held against nobody, and what
+// anybody else answers, or answers to anybody else, is.
+func TestAnswered(t *testing.T) {
+	for _, tc := range []struct {
+		name           string
+		second, status int
+		client         string
+		answered       bool
+	}{
+		{"a block", 10, 429, "198.51.100.7", true},
+		{"a captcha", 11, 405, "198.51.100.7", true},
+		{"a challenge", 12, 202, "198.51.100.7", true},
+		{"a captcha that was solved", 10, 404, "198.51.100.7", false},
+		{"before the decision", 9, 405, "198.51.100.7", false},
+		{"another client", 10, 405, "198.51.100.8", false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHouse(t, nil, nil)
+			h.decided = netip.MustParsePrefix("198.51.100.7/32")
+			var lines [][]byte
+			for n := range 40 {
+				l := strings.Replace(line(tc.client, n), "1790000000", fmt.Sprint(1790000000+tc.second), 1)
+				lines = append(lines, []byte(strings.Replace(l, "\t404\t", fmt.Sprintf("\t%d\t", tc.status), 1)))
+			}
+			if err := h.Handle(t.Context(), lines, nil); err != nil {
+				t.Fatal(err)
+			}
+			if answered := len(h.seen) == 0; answered != tc.answered || answered != (len(h.alerts) == 0) {
+				t.Errorf("%d were seen, %d alerts", len(h.seen), len(h.alerts))
+			}
+			n := 0
+			if tc.answered {
+				n = 40
+			}
+			h.count(t, fmt.Sprintf(`
+# HELP pipeline_answered_total Records of requests that WAF answered on account of a decision, which are not counted against anyone.
+# TYPE pipeline_answered_total counter
+pipeline_answered_total %d
+`, n), "pipeline_answered_total")
+		})
 	}
 }
