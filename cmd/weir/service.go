@@ -76,6 +76,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	s.store, err = ban.Open(ctx, ban.Config{
 		Path: cfg.Ban.File, Allowlist: cfg.Ban.Allowlist, Duration: cfg.Ban.Duration,
 		Action: ban.Action(cfg.Ban.Action), Retention: cfg.Ban.History,
+		Public: true, PerMinute: cfg.Ban.BreakerPerMinute, Share: cfg.Ban.BreakerShare,
 		OnAlert: s.alerted, Logger: log.Named("ban"), Registerer: reg,
 	})
 	if err != nil {
@@ -114,9 +115,26 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	}
 	s.flow = pipeline.New(pipeline.Config{
 		Format: format.WithClientBits(cfg.Detect.IPv6Prefix), Engine: s.engine, Allowed: s.store.Allowed, Commit: s.store.Commit,
+		Answers: append(blockStatuses(cfg), captchaStatus, challengeStatus), Answered: s.answered, Seen: s.store.Seen,
 		Logger: log.Named("pipeline"), Registerer: reg,
 	})
 	return s, nil
+}
+
+// The statuses with which WAF asks a client for something, whatever the settings.
+const (
+	captchaStatus   = 405
+	challengeStatus = 202
+)
+
+// answered reports whether WAF answered a request with a status of its own, as a
+// decision covers the client.
+func (s *service) answered(client netip.Prefix, at int64) bool {
+	if !s.store.Answered(client, at) {
+		return false
+	}
+	s.landed.answered(client.Addr(), at)
+	return true
 }
 
 // newCrawlers makes what tells crawlers from those that call themselves so. It asks

@@ -95,18 +95,19 @@ func compile(list []scenario.Scenario, cfg *config.Config, crawlers *agent.Direc
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Ban.Stage {
+		weaken(tuned, scenario.Stage)
+	}
 	if cfg.Ban.Simulate {
-		simulate(tuned)
+		weaken(tuned, scenario.Simulate)
 	}
 	return scenario.Compile(tuned, scenario.Options{BlockStatuses: blockStatuses(cfg), Crawlers: crawlers})
 }
 
-// simulate has no alert of any scenario become a decision.
-func simulate(list []scenario.Scenario) {
+// weaken has no scenario do more than one of the given mode does.
+func weaken(list []scenario.Scenario, mode scenario.Mode) {
 	for i := range list {
-		if list[i].Mode == scenario.Enforce {
-			list[i].Mode = scenario.Simulate
-		}
+		list[i].Mode = max(list[i].Mode, mode)
 	}
 }
 

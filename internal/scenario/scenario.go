@@ -32,7 +32,7 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
-// Mode is what comes of a scenario's alerts.
+// Mode is what comes of a scenario's alerts; a higher one is weaker.
 type Mode uint8
 
 const (
