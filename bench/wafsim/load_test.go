@@ -73,7 +73,7 @@ func (l load) run(t *testing.T, f *figures, rate, six float64) {
 	f.Lost = w.lost(time.Second)
 	w.report(f)
 	slot := 1 / rate
-	f.holds("ban_p99_s", f.BanP99, []float64{0, 1.2, 2.2}[pools]*slot)
+	f.holds("ban_p99_s", f.BanP99, []float64{0, 1.2, 2.2}[pools]*slot*slack())
 	// The grace, and then every set's turn, in slots that the pools share.
 	f.holds("expiry_p99_s", f.ExpiryP99, grace.Seconds()+float64(pools*sets(1-six)+2)*slot)
 }

@@ -129,6 +129,15 @@ func cpu() float64 {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
 
+// slack is what a bar for the slowest hundredth is widened by where that are only
+// a few bans.
+func slack() float64 {
+	if *full {
+		return 1
+	}
+	return 1.2
+}
+
 // scaled is n, or a twentieth of it where the cases are run small.
 func scaled(n int) int {
 	if *full {
