@@ -36,7 +36,8 @@ func (r *rivals) lead() (*process, *link) {
 	r.processes++
 	l := r.link()
 	cfg := r.store.config(l)
-	cfg.WritesPerSecond, cfg.Capacity, cfg.Epoch = r.rate, 500, r.epoch
+	epoch := r.epoch
+	cfg.WritesPerSecond, cfg.Capacity, cfg.Epoch = r.rate, 500, func() uint64 { return epoch }
 	return r.start(cfg), l
 }
 

@@ -148,10 +148,10 @@ func (s *store) config(client waf.API) waf.Config {
 	return waf.Config{
 		Client: client, Scope: "CLOUDFRONT", Sets: []string{"weir-"}, Grace: grace,
 		Wanted: s.wanted, Changes: s.since, Lookup: s.lookup, Changed: c,
-		Orphans: func(_ context.Context, held []netip.Prefix) error {
+		Orphans: func(_ context.Context, held []waf.Entry) error {
 			now := time.Now()
-			for _, p := range held {
-				s.add(waf.Entry{Prefix: p, Action: "block", Created: now, Until: now.Add(time.Hour)})
+			for _, e := range held {
+				s.add(waf.Entry{Prefix: e.Prefix, Action: e.Action, List: e.List, Created: now, Until: now.Add(time.Hour)})
 			}
 			s.mu.Lock()
 			defer s.mu.Unlock()

@@ -34,7 +34,7 @@ type target struct {
 
 // newTargets makes a writer for each target. It calls nothing of AWS.
 func (s *service) newTargets(cloud aws.Config, reg prometheus.Registerer) error {
-	budgets := waf.NewBudgets(s.cfg.WAF.WritesPerSecond)
+	budgets := waf.NewBudgets()
 	var errs []error
 	for _, ct := range s.cfg.Targets() {
 		t := &target{Target: ct}
@@ -50,7 +50,7 @@ func (s *service) newTargets(cloud aws.Config, reg prometheus.Registerer) error 
 			Wanted:  func(now time.Time) iter.Seq[waf.Entry] { return s.wanted(t, now) },
 			Lookup:  func(p netip.Prefix, now time.Time) (waf.Entry, bool) { return s.lookup(t, p, now) },
 			Changes: s.store.Since, Changed: s.store.Subscribe(), Allowed: s.store.AllowedAny,
-			Orphans:  func(ctx context.Context, held []netip.Prefix) error { return s.adopt(ctx, t, held) },
+			Orphans:  func(ctx context.Context, held []waf.Entry) error { return s.adopt(ctx, t, prefixesOf(held)) },
 			Accepted: s.accepted, Removed: s.lifted,
 			Logger: log, Registerer: reg,
 		})
@@ -169,4 +169,13 @@ func (s *service) lookup(t *target, p netip.Prefix, now time.Time) (waf.Entry, b
 func (s *service) adopt(ctx context.Context, t *target, held []netip.Prefix) error {
 	t.note(held)
 	return s.store.Adopt(ctx, held, time.Now().Add(s.cfg.Ban.Adopt))
+}
+
+// prefixesOf gives the prefixes of entries.
+func prefixesOf(entries []waf.Entry) []netip.Prefix {
+	list := make([]netip.Prefix, len(entries))
+	for i := range entries {
+		list[i] = entries[i].Prefix
+	}
+	return list
 }

@@ -76,6 +76,8 @@ func (p *plan) failed(w *write, now time.Time, how outcome, err error) *entry {
 		for _, e := range w.adds {
 			s.tried[e.prefix] = true
 		}
+		s.doubt = now
+		p.bind(s, w.adds)
 		p.writes.unsure(now)
 	case invalid:
 		return p.refuse(w, now, err)

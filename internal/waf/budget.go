@@ -22,7 +22,6 @@ const courtesy = 100 * time.Millisecond
 // at once, and between two calls lies at least the pace. Where several Writers
 // want a slot, it is left to the one whose business has waited longest.
 type Budgets struct {
-	rate    float64 // UpdateIPSet a second
 	mu      sync.Mutex
 	buckets map[bucketKey]*bucket
 }
@@ -34,10 +33,10 @@ const (
 	readAction  = "read" // ListIPSets and GetIPSet
 )
 
-// NewBudgets returns full buckets for that many UpdateIPSet a second (> 0) in
-// each account and region.
-func NewBudgets(writesPerSecond float64) *Budgets {
-	return &Budgets{rate: writesPerSecond, buckets: make(map[bucketKey]*bucket)}
+// NewBudgets returns full buckets. Where several Writers share one, its pace is
+// that of the slowest.
+func NewBudgets() *Budgets {
+	return &Budgets{buckets: make(map[bucketKey]*bucket)}
 }
 
 // BudgetStatus is one token bucket at one moment.
@@ -66,17 +65,20 @@ func (b *Budgets) Status(now time.Time) []BudgetStatus {
 	return list
 }
 
-func (b *Budgets) bucket(account, region, action string) *bucket {
+// bucket gives a bucket, which is no faster than that many calls a second from
+// now on.
+func (b *Budgets) bucket(account, region, action string, perSecond float64) *bucket {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := bucketKey{account, region, action}
 	if b.buckets[k] == nil {
-		b.buckets[k] = &bucket{pacer: newPacer(b.rate)}
-		if action == readAction {
-			b.buckets[k].pacer = newPacer(readsPerSecond)
-		}
+		b.buckets[k] = &bucket{}
 	}
-	return b.buckets[k]
+	one := b.buckets[k]
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	one.every = max(one.every, newPacer(perSecond).every)
+	return one
 }
 
 // bucket is the budget of one action in one account and region. It has no clock;

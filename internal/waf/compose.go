@@ -46,7 +46,7 @@ func (p *plan) compose(s *set, now time.Time) *write {
 			w.desc.marks = append(w.desc.marks, mark(c))
 		}
 	}
-	for _, e := range p.adds(pl, p.capacity-len(held)-len(s.opaque), now) {
+	for _, e := range p.adds(pl, p.share(pl, len(held)+len(s.opaque)), now) {
 		if !p.allowed(e.prefix) {
 			stay(e)
 			w.adds = append(w.adds, e)
@@ -62,6 +62,22 @@ func (p *plan) compose(s *set, now time.Time) *write {
 	}
 	w.addresses = append(w.addresses, s.opaque...)
 	return w
+}
+
+// share is how many entries a set that holds some is to take at most. A backlog is
+// spread, so that every set keeps room for bans to ride along with its removals.
+func (p *plan) share(pl *pool, held int) int {
+	const few = 500
+	room := p.capacity - held
+	if len(pl.pending) <= few {
+		return room
+	}
+	total := len(pl.pending)
+	for _, s := range pl.sets {
+		total += s.held() - s.leaving()
+	}
+	level := max(p.capacity*85/100, (total+len(pl.sets)-1)/len(pl.sets))
+	return min(room, max(level-held, few))
 }
 
 // adds gives the pending entries that a write with room for n takes along: those of

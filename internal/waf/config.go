@@ -39,7 +39,7 @@ type Config struct {
 	Sets   []string    // what ParseSets takes: name prefixes, or ARNs
 	Target string      // name of this account and scope in metrics and logs; "" = "default"
 
-	WritesPerSecond float64       // of UpdateIPSet, 0.01 to 1; 0 = 0.5. AWS takes 1 for the account and region. Of no account with Budget
+	WritesPerSecond float64       // of UpdateIPSet, 0.01 to 1; 0 = 0.5. AWS takes 1 for the account and region
 	Budget          *Budgets      // shared by all Writers of a process; nil = one of its own
 	Grace           time.Duration // how long an ended ban may stay, so that one write removes many; 0 = until the next write
 	DriftPeriod     time.Duration // between two ListIPSets that show other people's writes; 0 = 60 s
@@ -47,9 +47,11 @@ type Config struct {
 	Capacity        int           // entries to put into a set, 1 to 10,000; 0 = 10,000
 	Reserve         int           // entries that a pool keeps free for manual bans; 0 = none: a manual ban displaces the least valuable one in the same write
 	Fallback        string        // action of entries whose own no IP set is for: "block" (also ""), "captcha", "challenge", "count" or "none". Those to count never fall back
-	Epoch           uint64        // of the leader: a Writer that meets a higher one in a set has been deposed
 	DryRun          bool          // never write: Diff and Preview say what would be written
 
+	// Epoch gives the epoch of this leader, once, when Run begins: a Writer that
+	// meets a higher one in a set has been deposed. nil = 0.
+	Epoch func() uint64
 	// Wanted gives everything in force. An entry that it no longer gives is
 	// removed: lazily when its time was up, at the next write when it was not.
 	Wanted func(now time.Time) iter.Seq[Entry]
@@ -69,10 +71,11 @@ type Config struct {
 	// never written, and removed at once if it is held. nil = none is.
 	Allowed func(netip.Prefix) bool
 	// Orphans takes the bans that IP sets hold and Wanted does not give, when
-	// they have been read at start. When it returns nil, Wanted gives those that
+	// they have been read at start: their prefixes, actions, and whether they are in
+	// a pool for lists. When it returns nil, Wanted gives those that
 	// are to stay; the others are removed. On an error all of them stay, and it is
 	// called again. nil = they stay for ever.
-	Orphans func(ctx context.Context, held []netip.Prefix) error
+	Orphans func(ctx context.Context, held []Entry) error
 	// Accepted is told what an UpdateIPSet newly holds, when AWS has accepted it.
 	// nil = nobody is told.
 	Accepted func(prefixes []netip.Prefix, at time.Time)
@@ -112,7 +115,7 @@ func (cfg *Config) settings() (settings, error) {
 		return settings{}, fmt.Errorf("AWS WAF writer: %w", err)
 	}
 	if cfg.Budget == nil {
-		cfg.Budget = NewBudgets(cfg.WritesPerSecond)
+		cfg.Budget = NewBudgets()
 	}
 	if cfg.Allowed == nil {
 		cfg.Allowed = func(netip.Prefix) bool { return false }
@@ -124,8 +127,8 @@ func (cfg *Config) settings() (settings, error) {
 		cfg.Registerer = prometheus.NewRegistry()
 	}
 	return settings{
-		selection: selection, capacity: cfg.Capacity, budget: cfg.Budget, reserve: cfg.Reserve,
-		grace: cfg.Grace, period: cfg.DriftPeriod, fallback: fall, epoch: cfg.Epoch, dry: cfg.DryRun,
+		selection: selection, capacity: cfg.Capacity, budget: cfg.Budget, rate: cfg.WritesPerSecond, reserve: cfg.Reserve,
+		grace: cfg.Grace, period: cfg.DriftPeriod, fallback: fall, dry: cfg.DryRun,
 		filter: cfg.Filter, lookup: cfg.Lookup, allowed: cfg.Allowed, removals: cfg.Removed != nil,
 	}, nil
 }

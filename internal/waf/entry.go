@@ -10,6 +10,7 @@ type entry struct {
 	home   *set     // the IP set that holds it; nil = none does
 	over   *entry   // the wider entry that stands for it; nil = it stands for itself
 	under  []*entry // what it stands for
+	bound  *set     // an unanswered write may have brought it there
 	heir   *entry   // the same prefix in another pool: this one stays until that one is held
 
 	created int64 // as last wanted
@@ -47,6 +48,7 @@ const (
 	nothing   class = iota // neither wanted nor held
 	pending                // waits for a write
 	spilled                // waits for room
+	bound                  // an unanswered write may have brought it into a set, which is to be read
 	sheltered              // needs no place, since a wider entry stands for it
 	shut                   // the API refuses it
 	enforced               // wanted and held
@@ -66,6 +68,8 @@ func (e *entry) classify() class {
 		return shut
 	case e.home == nil && e.over != nil:
 		return sheltered
+	case e.home == nil && e.bound != nil:
+		return bound
 	case e.home == nil && e.spilled:
 		return spilled
 	case e.home == nil:

@@ -510,7 +510,11 @@ func (s *fakeStore) config(f *fakeWAF) Config {
 				s.accepted[p] = at
 			}
 		},
-		Orphans: func(_ context.Context, held []netip.Prefix) error {
+		Orphans: func(_ context.Context, found []Entry) error {
+			var held []netip.Prefix
+			for _, e := range found {
+				held = append(held, e.Prefix)
+			}
 			s.mu.Lock()
 			s.orphans = append(s.orphans, held...)
 			s.mu.Unlock()

@@ -1,6 +1,7 @@
 package waf
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -30,7 +31,7 @@ type merged struct {
 // by it everything just written would look taken out by hand.
 func (p *plan) got(s *set, r reading, now time.Time) merged {
 	const disbelief = 5 // readings in a row
-	p.fence(r.desc)
+	p.fence(s, r.desc)
 	for _, token := range s.past {
 		if r.token == token && s.staleRead < disbelief {
 			s.staleRead++
@@ -52,6 +53,7 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 	s.adopted, s.known, s.missing, s.refused = true, true, false, false
 	s.staleRead, s.failures, s.err = 0, 0, nil
 	p.reading = trouble{}
+	p.unbind(s)
 	p.pool(s).moved = true
 	p.hurry = p.hurry || now.Sub(s.contested) < contestedFor // it may have been read for a write
 	p.adoptedAll(now)
@@ -60,9 +62,9 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 
 // fence stops the plan for good when a description bears a higher epoch: there is a
 // later leader, and what this one knows is out of date.
-func (p *plan) fence(desc string) {
+func (p *plan) fence(s *set, desc string) {
 	if d, ok := parseDescription(desc); ok && d.epoch > p.epoch {
-		p.deposed = true
+		p.deposed = fmt.Errorf("IP set %s bears epoch %d, this writer's is %d: %w", s.name, d.epoch, p.epoch, ErrDeposed)
 	}
 }
 
@@ -192,6 +194,7 @@ func (p *plan) absent(s *set, now time.Time) {
 	for len(s.members) > 0 {
 		p.release(s.members[0], now.UnixMilli())
 	}
+	p.unbind(s)
 	pl := p.pool(s)
 	pl.sets = slices.DeleteFunc(pl.sets, func(other *set) bool { return other == s })
 	pl.moved = true

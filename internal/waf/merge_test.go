@@ -277,7 +277,7 @@ func TestOrphansStayUntilTheyAreTaken(t *testing.T) {
 		var full atomic.Bool
 		full.Store(true)
 		taken := cfg.Orphans
-		cfg.Orphans = func(ctx context.Context, held []netip.Prefix) error {
+		cfg.Orphans = func(ctx context.Context, held []Entry) error {
 			if full.Load() {
 				return errors.New("disk full")
 			}

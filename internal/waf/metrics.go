@@ -9,16 +9,16 @@ import (
 // metrics are the package's counters. The gauges are set after every look and
 // every write.
 type metrics struct {
-	wanted, enforced, strangers, pending, evicted, fill, sets *prometheus.GaugeVec // by pool and family
-	excluded                                                  [exclusions]prometheus.Gauge
-	used, left, overdue, deposed                              prometheus.Gauge
-	repairs                                                   prometheus.Counter
-	writes, lists, gets                                       [outcomes]prometheus.Counter
-	strange, taken, quarantined                               prometheus.Counter
-	success                                                   prometheus.Gauge
-	rate                                                      prometheus.Gauge
-	look                                                      prometheus.Histogram
-	latency                                                   prometheus.Histogram
+	wanted, enforced, strangers, pending, evicted, fill, alarm, sets *prometheus.GaugeVec // by pool and family
+	excluded                                                         [exclusions]prometheus.Gauge
+	used, left, overdue, deposed                                     prometheus.Gauge
+	repairs                                                          prometheus.Counter
+	writes, lists, gets                                              [outcomes]prometheus.Counter
+	strange, taken, quarantined                                      prometheus.Counter
+	success                                                          prometheus.Gauge
+	rate                                                             prometheus.Gauge
+	look                                                             prometheus.Histogram
+	latency                                                          prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer, target string) *metrics {
@@ -70,6 +70,7 @@ func newMetrics(reg prometheus.Registerer, target string) *metrics {
 	byPool(reg, &m.pending, "waf_pending_entries", "Entries in force that wait for a write.")
 	byPool(reg, &m.evicted, "waf_evicted_entries", "Entries in force that no IP set has room for.")
 	byPool(reg, &m.fill, "waf_fill_ratio", "Share of the IP sets' room that is taken.")
+	byPool(reg, &m.alarm, "waf_fill_alarm_percent", "The highest of 80, 95 and 100 percent that the share has reached; 0: none.")
 	byPool(reg, &m.sets, "waf_sets", "IP sets in use.")
 	excluded := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "waf_excluded_entries", Help: "Entries in force that are not written, by reason.",
@@ -109,6 +110,7 @@ func (m *metrics) show(st *Status, excluded [exclusions]int) {
 		set(m.evicted, float64(p.Evicted))
 		set(m.sets, float64(p.Sets))
 		set(m.fill, p.Fill())
+		set(m.alarm, float64(p.alarm()))
 	}
 	for x := range exclusions {
 		m.excluded[x].Set(float64(excluded[x]))

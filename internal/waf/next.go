@@ -28,6 +28,7 @@ type step struct {
 	set     *set
 	write   *write
 	orphans []*entry
+	err     error // why it is over
 }
 
 // listing is the pass over the pages of ListIPSets.
@@ -44,13 +45,18 @@ type summary struct{ name, id, arn, token, desc string }
 // next says what to do at a time. In the last round (drain) pending bans and
 // unbans are written, and nothing else is begun.
 func (p *plan) next(now time.Time) step {
-	if p.deposed {
-		return step{do: doDeposed}
+	if p.deposed != nil {
+		return step{do: doDeposed, err: p.deposed}
 	}
 	if p.round == 0 { // adoption asks what is wanted
 		return step{do: doLook}
 	}
 	p.advance(now)
+	for _, s := range p.sets {
+		if len(s.bound) > 0 && now.Sub(s.doubt) >= boundFor {
+			p.unbind(s)
+		}
+	}
 	if st, ok := p.nextOrphans(now); ok {
 		return st
 	}
@@ -128,7 +134,7 @@ func (p *plan) nextWrite(now time.Time) (step, bool) {
 		return step{do: doGet, set: s}, p.reads.free(now)
 	}
 	w := p.compose(s, now)
-	if len(w.adds) == 0 && len(w.drops) == 0 && s.leaving() == 0 && s.unsigned == 0 {
+	if len(w.adds) == 0 && len(w.drops) == 0 && s.leaving() == 0 && s.unsigned == 0 && s.epoch >= p.epoch {
 		return step{}, false
 	}
 	return step{do: doWrite, write: w}, true
@@ -206,6 +212,9 @@ func (p *plan) wake(now time.Time) time.Time {
 	}
 	sooner(latest(p.listing.at, p.reads.next()))
 	for _, s := range p.sets {
+		if len(s.bound) > 0 {
+			sooner(s.doubt.Add(boundFor))
+		}
 		if !s.known {
 			sooner(latest(s.readAfter, p.reads.next()))
 			continue
@@ -258,7 +267,7 @@ func (p *plan) listed(page []summary, marker string, now time.Time) {
 	*l = listing{at: now.Add(p.period), done: true}
 	for _, s := range p.sets {
 		is, ok := seen[s.id]
-		p.fence(is.desc)
+		p.fence(s, is.desc)
 		switch {
 		case !ok && !s.missing:
 			s.known, s.readAfter = false, now

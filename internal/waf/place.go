@@ -52,18 +52,20 @@ func (p *plan) oldest(pools []pool, now time.Time) (best *set, first int64) {
 // whatever goes out first:
 //
 //  1. the set with the oldest unban, or with an expiry that has waited for longer
-//     than every set's turn takes;
+//     than every set's turn takes, if it has room for what is pending;
 //  2. for pending bans the set with the oldest expiry, among those that have room
 //     for all of them; without any expiry the emptiest;
 //  3. where none has room for all, the one with most room;
 //  4. with no ban pending, the set with the oldest expiry past its grace;
 //  5. a set that people changed, so that its description proves again what is
 //     ours: a restart would otherwise have to take bans for theirs, and keep them
-//     for ever. The last round before a stop does this, too.
+//     for ever. The last round before a stop does this, too;
+//  6. a set that bears the epoch of an earlier leader, so that it meets ours soon,
+//     should it still write.
 func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 	ms := now.UnixMilli()
 	turns := time.Duration(len(p.sets)) * p.writes.interval(now)
-	var urgent, riding, lapsed, unsigned *set
+	var urgent, riding, lapsed, unsigned, stamped *set
 	over := ms - p.grace.Milliseconds()
 	var since int64 // of the most urgent
 	for _, s := range pl.sets {
@@ -72,7 +74,8 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		}
 		s.sum()
 		at := s.urgent
-		if s.lapsed != 0 && s.lapsed+(p.grace+turns).Milliseconds() <= ms {
+		late := ms - s.lapsed - (p.grace + turns).Milliseconds()
+		if s.lapsed != 0 && late >= 0 && (s.room(p.capacity) >= len(pl.pending) || late > starvedFor.Milliseconds()) {
 			at = earliest(at, s.lapsed+p.grace.Milliseconds())
 		}
 		if at != 0 && (urgent == nil || at < since) {
@@ -87,6 +90,9 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		if s.unproven() && (s.unsigned <= ms-signAfter.Milliseconds() || p.drain) {
 			unsigned = s
 		}
+		if s.epoch < p.epoch && s.held() > 0 && !p.drain {
+			stamped = s
+		}
 	}
 	switch {
 	case urgent != nil && riding != nil:
@@ -99,6 +105,8 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		return lapsed, lapsed.lapsed + p.grace.Milliseconds()
 	case unsigned != nil:
 		return unsigned, unsigned.unsigned
+	case stamped != nil:
+		return stamped, ms
 	}
 	return nil, 0
 }

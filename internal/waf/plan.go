@@ -14,6 +14,8 @@ const (
 	lookIdle     = 5 * time.Second        // between full passes while no write could follow
 	endsGap      = 250 * time.Millisecond // between looks at what has ended
 	signAfter    = 2 * time.Second        // a set that people changed gets a new description
+	boundFor     = time.Minute            // after which a set that cannot be read loses what it may hold
+	starvedFor   = 5 * time.Minute        // after which an ended ban is worth a slot that others want
 	trustRead    = 500 * time.Millisecond
 	contestedFor = time.Minute
 )
@@ -24,10 +26,10 @@ type settings struct {
 	capacity  int // entries a set
 	reserve   int // entries a pool keeps free for manual bans
 	budget    *Budgets
+	rate      float64       // writes a second
 	grace     time.Duration // an expired ban may stay this long
 	period    time.Duration // between two lists
 	fallback  fallback
-	epoch     uint64
 	dry       bool              // nothing is written
 	filter    func(*Entry) bool // nil = all
 	allowed   func(netip.Prefix) bool
@@ -63,7 +65,8 @@ type plan struct {
 	overflow bool          // what has changed is not known: a full pass is due
 	hurry    bool          // a write waits for the next look only
 	drain    bool          // the last round
-	deposed  bool          // a set bears a higher epoch
+	epoch    uint64        // of this leader
+	deposed  error         // a set bears a higher one
 	listTurn int           // slots that lists have waited for
 
 	adopted   bool // every set was read, so writing may start
@@ -80,8 +83,8 @@ func newPlan(cfg settings, now time.Time) *plan {
 	p := &plan{
 		settings: cfg,
 		byID:     make(map[string]*set),
-		writes:   lane{b: cfg.budget.bucket("", "", writeAction)},
-		reads:    lane{b: cfg.budget.bucket("", "", readAction)},
+		writes:   lane{b: cfg.budget.bucket("", "", writeAction, cfg.rate)},
+		reads:    lane{b: cfg.budget.bucket("", "", readAction, readsPerSecond)},
 	}
 	for i := range p.pools {
 		p.pools[i].init(keyAt(i))
@@ -103,8 +106,8 @@ func (p *plan) know(s *set) {
 	p.byID[s.id] = s
 	p.sets = append(p.sets, s)
 	if arn, err := ParseARN("ipset", s.arn); err == nil { // whose quota it counts against
-		p.writes.move(p.budget.bucket(arn.Account, arn.Region, writeAction))
-		p.reads.move(p.budget.bucket(arn.Account, arn.Region, readAction))
+		p.writes.move(p.budget.bucket(arn.Account, arn.Region, writeAction, p.rate))
+		p.reads.move(p.budget.bucket(arn.Account, arn.Region, readAction, readsPerSecond))
 	}
 	slices.SortFunc(p.sets, func(a, b *set) int { return strings.Compare(a.name, b.name) })
 }

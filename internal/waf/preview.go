@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// ErrDeposed is what Run returns when an IP set bears the epoch of a later leader.
-var ErrDeposed = errors.New("AWS WAF writer: an IP set was written by a leader of a higher epoch: this one has been deposed")
+// ErrDeposed is in what Run returns when an IP set bears the epoch of a later leader.
+var ErrDeposed = errors.New("a later leader writes the IP sets, this one has been deposed")
 
 // SetDiff is what distinguishes an IP set from what it is to hold.
 type SetDiff struct {

@@ -30,8 +30,8 @@ func (t *trouble) note(now time.Time, how outcome, err error) {
 func (p *plan) why(now time.Time) error {
 	const patience = time.Minute
 	switch {
-	case p.deposed:
-		return ErrDeposed
+	case p.deposed != nil:
+		return p.deposed
 	case p.reading.denied > 0:
 		return p.reading.err
 	case p.writing.denied > 0:
@@ -82,7 +82,7 @@ func (p *plan) whyNotAdopted() error {
 func (p *plan) waiting() bool {
 	for f := range p.pools {
 		pl := &p.pools[f]
-		if len(pl.pending) > 0 {
+		if len(pl.pending)+pl.count[bound] > 0 {
 			return true
 		}
 		for _, s := range pl.sets {

@@ -24,8 +24,10 @@ type set struct {
 	copies    map[netip.Prefix]bool // held, but another set is the home. true: people put it in both, keep it; false: a duplicate of ours, drop it
 	kept      int                   // copies that are true
 	opaque    []string              // held entries that cannot be read; written back as they are
+	bound     []*entry              // of the latest unanswered write
 	tried     map[netip.Prefix]bool // adds that may have landed, or may yet
 	readAt    time.Time
+	doubt     time.Time // latest unanswered write
 	readAfter time.Time // no GetIPSet before this
 	hold      time.Time // no UpdateIPSet before this
 	contested time.Time // latest conflict
@@ -46,7 +48,7 @@ type set struct {
 // join makes s the home of e.
 func (p *plan) join(s *set, e *entry) {
 	p.out(e)
-	e.home, e.at, e.since = s, int32(len(s.members)), 0
+	e.home, e.at, e.since, e.bound = s, int32(len(s.members)), 0, nil
 	e.spilled = false
 	s.members = append(s.members, e)
 	p.in(e)
@@ -113,6 +115,29 @@ func (s *set) sum() {
 	if len(s.copies) > s.kept {
 		s.lapsed = earliest(s.lapsed, s.readAt.UnixMilli())
 	}
+}
+
+// bind keeps the entries of an unanswered write for their set until that has been
+// read: otherwise set after set would get a copy of them.
+func (p *plan) bind(s *set, entries []*entry) {
+	for _, e := range entries {
+		p.out(e)
+		e.bound = s
+		p.in(e)
+	}
+	s.bound = append(s.bound, entries...)
+}
+
+// unbind ends that.
+func (p *plan) unbind(s *set) {
+	for _, e := range s.bound {
+		if e.bound == s && e.class == bound {
+			p.out(e)
+			e.bound = nil
+			p.in(e)
+		}
+	}
+	s.bound = nil
 }
 
 // supersede remembers that token is no longer the set's newest. Reads may be

@@ -48,6 +48,21 @@ func (p *PoolStatus) Fill() float64 {
 	return float64(p.Held) / float64(p.Capacity)
 }
 
+// alarm is the share of the room, in percent, that somebody should know is taken:
+// 80, 95, 100, or 0 while it is less.
+func (p *PoolStatus) alarm() int {
+	full := p.Capacity > 0 && (p.Held >= p.Capacity || p.Evicted > 0)
+	switch fill := p.Fill(); {
+	case full:
+		return 100
+	case fill >= .95:
+		return 95
+	case fill >= .8:
+		return 80
+	}
+	return 0
+}
+
 // Pool gives the sums of one pool by its word and family ("ipv4", "ipv6"); zero
 // where there is nothing of it.
 func (s *Status) Pool(word, family string) PoolStatus {
@@ -75,7 +90,7 @@ type SetStatus struct {
 // status sums the plan up.
 func (p *plan) status(now time.Time) *Status {
 	st := &Status{
-		At: now, NextWrite: p.writes.next(), Epoch: p.epoch, DryRun: p.dry, Deposed: p.deposed,
+		At: now, NextWrite: p.writes.next(), Epoch: p.epoch, DryRun: p.dry, Deposed: p.deposed != nil,
 		Rate: float64(time.Second) / float64(p.writes.interval(now)), Budget: p.writes.status(now),
 	}
 	var held [poolCount]int

@@ -27,7 +27,8 @@ type Writer struct {
 	position uint64 // in the list of changes
 	attempts uint64
 	accepts  uint64
-	grumbled time.Time // last log line about a failing call
+	alarms   map[string]int // by pool: what was last logged
+	grumbled time.Time      // last log line about a failing call
 
 	status atomic.Pointer[Status]
 	why    atomic.Pointer[error] // nil inside = ready
@@ -42,7 +43,7 @@ func New(cfg Config) (*Writer, error) {
 	now := time.Now()
 	w := &Writer{
 		cfg: cfg, options: callOptions(cfg.Scope), metrics: newMetrics(cfg.Registerer, cfg.Target), started: now,
-		plan: newPlan(set, now), nudge: make(chan struct{}, 1),
+		plan: newPlan(set, now), nudge: make(chan struct{}, 1), alarms: make(map[string]int),
 	}
 	w.publish(now)
 	return w, nil
@@ -50,14 +51,19 @@ func New(cfg Config) (*Writer, error) {
 
 // Run adopts what the IP sets hold and then keeps them right until ctx ends. A
 // failing AWS is retried for ever, and shows in Ready. A call in flight when ctx
-// ends is waited for, and the error is nil then; the only other end is ErrDeposed,
+// ends is waited for, and the error is nil then; the only other end is an ErrDeposed,
 // after which nothing may be written any more.
 func (w *Writer) Run(ctx context.Context) error {
+	if w.cfg.Epoch != nil {
+		w.mu.Lock()
+		w.plan.epoch = w.cfg.Epoch()
+		w.mu.Unlock()
+	}
 	for ctx.Err() == nil {
 		st := w.next()
 		if st.do == doDeposed {
 			w.publish(time.Now())
-			return ErrDeposed
+			return st.err
 		}
 		w.do(ctx, st)
 	}
@@ -80,13 +86,13 @@ func (w *Writer) Flush(ctx context.Context) error {
 		case doFinish:
 			return nil
 		case doDeposed:
-			return ErrDeposed
+			return st.err
 		}
 		w.do(ctx, st)
 	}
 	left := 0
 	for f := range p.pools {
-		left += len(p.pools[f].pending)
+		left += len(p.pools[f].pending) + p.pools[f].count[bound]
 	}
 	return fmt.Errorf("last round of writes: %d bans are in no IP set: %w", left, context.Cause(ctx))
 }
@@ -173,7 +179,11 @@ func (w *Writer) adopt(ctx context.Context, orphans []*entry) {
 		w.mu.Unlock()
 		return
 	}
-	err := w.cfg.Orphans(ctx, prefixes(orphans))
+	found := make([]Entry, 0, len(orphans))
+	for _, e := range orphans {
+		found = append(found, Entry{Prefix: e.prefix, Action: e.pool.key.action.String(), List: e.pool.key.list})
+	}
+	err := w.cfg.Orphans(ctx, found)
 	if err == nil {
 		w.cfg.Logger.Info("adopted bans that the IP sets held", zap.Int("entries", len(orphans)))
 	}
@@ -241,6 +251,7 @@ func (w *Writer) publish(now time.Time) {
 	st.Target, st.Writes, st.Accepted = w.cfg.Target, w.attempts, w.accepts
 	w.status.Store(st)
 	w.metrics.show(st, w.plan.exclusions())
+	w.alarm(st)
 	why := w.plan.why(now)
 	if before := w.why.Swap(&why); before != nil && (*before == nil) != (why == nil) {
 		if why == nil {
@@ -248,5 +259,29 @@ func (w *Writer) publish(now time.Time) {
 		} else {
 			w.cfg.Logger.Warn("the IP sets are not kept up to date", zap.Error(why))
 		}
+	}
+}
+
+// alarm logs when a pool has become fuller than 80, 95 or 100 percent, and when it
+// is back below. It is back when it is well below, so that a pool at a limit does
+// not fill the log.
+func (w *Writer) alarm(st *Status) {
+	for i := range st.Pools {
+		p := &st.Pools[i]
+		name := p.Pool + " " + p.Family
+		before, now := w.alarms[name], p.alarm()
+		fields := []zap.Field{
+			zap.String("pool", p.Pool), zap.String("family", p.Family), zap.Int("held", p.Held),
+			zap.Int("capacity", p.Capacity), zap.Int("evicted", p.Evicted),
+		}
+		switch {
+		case now > before:
+			w.cfg.Logger.Warn(fmt.Sprintf("%d percent of a pool's room is taken: make more IP sets", now), fields...)
+		case before > 0 && p.Fill() < float64(before)/100-.02:
+			w.cfg.Logger.Info(fmt.Sprintf("less than %d percent of a pool's room is taken again", before), fields...)
+		default:
+			continue
+		}
+		w.alarms[name] = now
 	}
 }
