@@ -6,6 +6,26 @@ import (
 	"net/netip"
 )
 
+// parseAddrAt reads the address between start and end of line as parseAddr does. What is
+// around it is read along with it, as whole words, and left out of account.
+func parseAddrAt(line []byte, start, end uint) (netip.Addr, bool) {
+	if start >= 4 && start+64 <= uint(len(line)) {
+		around := (*[68]byte)(line[start-4:])
+		if v4, ok := parseIPv4Within((*[20]byte)(around[:20]), end-start); ok {
+			var ip [4]byte
+			binary.BigEndian.PutUint32(ip[:], v4)
+			return netip.AddrFrom4(ip), true
+		}
+		if high, low, ok := parseIPv6Within(around, end-start); ok {
+			var ip [16]byte
+			binary.BigEndian.PutUint64(ip[:8], high)
+			binary.BigEndian.PutUint64(ip[8:], low)
+			return netip.AddrFrom16(ip), true // four digits first: no IPv4 address
+		}
+	}
+	return parseAddr(line[start:end])
+}
+
 // parseAddr reads an IPv4 or IPv6 address as netip.ParseAddr does, but without zones
 // and, for speed, without a string and without an error that would hold on to it.
 // An IPv4 address mapped into IPv6 is returned as the IPv4 address it is.
@@ -24,43 +44,68 @@ func parseAddr(b []byte) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// parseIPv4 reads four decimal numbers joined by dots. Their lengths are as good as
-// random: a loop over bytes would be mispredicted at nearly every dot. So the dots are
-// found first, all at once, and then each number by itself, as the end of some word.
+// parseIPv4 reads four decimal numbers joined by dots.
 func parseIPv4(b []byte) (ip uint32, ok bool) {
-	if len(b) < len("0.0.0.0") || len(b) > len("255.255.255.255") {
-		return 0, false
-	}
-	low, high, last := words(b)
-	dots := uint(findByte(low, '.') | findByte(high, '.')<<8)
-	dot1 := uint(bits.TrailingZeros(dots))
-	dots &= dots - 1
-	dot2 := uint(bits.TrailingZeros(dots))
-	dots &= dots - 1
-	dot3 := uint(bits.TrailingZeros(dots))
-	// The second number ends within the first 8 bytes, the third within 4 to 11. Where
-	// a dot is missing or misplaced, a length is out of range, and where there is one
-	// too many, the fourth number has it: so the words do not matter then.
-	n1, ok1 := number(low<<((8-dot1)*8&63), dot1)
-	n2, ok2 := number(low<<((8-dot2)*8&63), dot2-dot1-1)
-	n3, ok3 := number((low>>32|high<<32)<<((12-dot3)*8&63), dot3-dot2-1)
-	n4, ok4 := number(last, uint(len(b))-dot3-1)
-	return n1<<24 | n2<<16 | n3<<8 | n4, ok1 && ok2 && ok3 && ok4
+	var around [20]byte
+	copy(around[4:], b)
+	return parseIPv4Within(&around, uint(len(b)))
 }
 
-// words returns the up to 16 bytes of b, followed by zeros, as two words with the first
-// byte lowest, and b's last 8 bytes as a third, preceded by zeros if there are fewer.
-func words(b []byte) (low, high, last uint64) {
-	if len(b) < 8 {
-		for i, c := range b {
-			low |= uint64(c) << (i * 8)
-		}
-		return low, 0, low << ((8 - len(b)) * 8 & 63)
+// parseIPv4Within reads an IPv4 address that is n bytes of b, behind its first four. The
+// lengths of its numbers are as good as random: a loop over bytes would be mispredicted at
+// nearly every dot. So the dots are found first, all at once, and then each number as the
+// end of four bytes, which may begin before the address.
+func parseIPv4Within(b *[20]byte, n uint) (ip uint32, ok bool) {
+	if n < uint(len("0.0.0.0")) || n > uint(len("255.255.255.255")) {
+		return 0, false
 	}
-	low = binary.LittleEndian.Uint64(b)
-	last = binary.LittleEndian.Uint64(b[len(b)-8:])
-	return low, last >> 8 >> ((15 - len(b)) * 8 & 63), last
+	// Digits have this bit, and dots do not.
+	const bit = 0x10
+	low := ^binary.LittleEndian.Uint64(b[4:]) & (bit * everyByte)
+	high := ^binary.LittleEndian.Uint64(b[12:]) & (bit * everyByte)
+	dots := (low*(gatherFactor*0x80/bit)>>56 | high*(gatherFactor*0x80/bit)>>56<<8) & (1<<n - 1)
+	dot1 := uint(lowestBit(dots))
+	dots &= dots - 1
+	dot2 := uint(lowestBit(dots))
+	dots &= dots - 1
+	dot3 := uint(lowestBit(dots))
+	dots &= dots - 1
+	// Where a dot is missing or there is one too many, one of these or dots tells.
+	n1, n2, n3, n4 := dot1, dot2-dot1-1, dot3-dot2-1, n-dot3-1
+	if n1|n2|n3|n4 > 3 || n1 == 0 || dots != 0 ||
+		b[4+dot1&15] != '.' || b[4+dot2&15] != '.' || b[4+dot3&15] != '.' {
+		return 0, false
+	}
+	// Two numbers at a time. As none has more than 2 in the place of hundreds, products do
+	// not run into the byte of a sum.
+	first := uint64(number(b, dot1, n1)) | uint64(number(b, dot2, n2))<<32
+	last := uint64(number(b, dot3, n3)) | uint64(number(b, n, n4))<<32
+	const above = 0x76767d00 * (1 + 1<<32) // a digit above 9, or 2
+	if (first+above|first|(last+above)|last)&highBits != 0 {
+		return 0, false
+	}
+	const weigh = 1 + 10<<8 + 100<<16
+	first, last = first*weigh, last*weigh
+	v1, v2, v3, v4 := uint8(first>>24), uint8(first>>56), uint8(last>>24), uint8(last>>56)
+	if v1 < leastNumber[n1&3] || v2 < leastNumber[n2&3] || v3 < leastNumber[n3&3] || v4 < leastNumber[n4&3] {
+		return 0, false
+	}
+	return uint32(v1)<<24 | uint32(v2)<<16 | uint32(v3)<<8 | uint32(v4), true
 }
+
+// number returns the n digits before byte end, of one to three, the last one in the
+// highest byte. Zeros take the place of the digits that a shorter number does not have.
+func number(b *[20]byte, end, n uint) uint32 {
+	return (binary.LittleEndian.Uint32(b[end&15:]) ^ 0x30303030) & digitBytes[n&3]
+}
+
+// digitBytes are the bytes of one, two and three digits. Where there is none, the dot
+// before is taken for one, and found out.
+var digitBytes = [4]uint32{0xff000000, 0xff000000, 0xffff0000, 0xffffff00}
+
+// leastNumber is the least number of one, two and three digits. What is above 255 comes
+// out as less than that of three, as there are no more than 299.
+var leastNumber = [4]uint8{2: 10, 3: 100}
 
 // findByte tells in bit i whether byte i of w is c, which is ASCII.
 func findByte(w uint64, c byte) uint64 {
@@ -68,98 +113,71 @@ func findByte(w uint64, c byte) uint64 {
 	return gatherHighBits(^(w&^highBits + (highBits - everyByte) | w))
 }
 
-// number reads the n digits that are the highest bytes of w. It has one to three of
-// them, is at most 255, and does not begin with a zero that it could do without.
-func number(w uint64, n uint) (value uint32, ok bool) {
-	// Zeros take the place of the digits that a shorter number does not have.
-	digits := uint32((w^'0'*everyByte)>>40) &^ (0xffffff >> (n * 8 & 31))
-	value = digits&0xff*100 + digits>>8&0xff*10 + digits>>16
-	notDigits := (digits + 0x767676 | digits) & 0x808080
-	return value, n-1 <= 2 && notDigits == 0 && value >= leastNumber[n&3] && value <= 255
-}
-
-// leastNumber is the least number of one, two and three digits.
-var leastNumber = [4]uint32{2: 10, 3: 100}
-
-// parseIPv6 reads an IPv6 address in any spelling.
-func parseIPv6(b []byte) (high, low uint64, ok bool) {
-	if high, low, ok = parseUsualIPv6(b); ok {
-		return high, low, true
-	}
-	return parseAnyIPv6(b)
-}
-
-// parseUsualIPv6 reads the addresses that networks give out, as they are mostly spelled:
-// four digits first, then hexadecimal groups only, and a "::" not at the end. Of all else
-// it says that it is not ok. As with IPv4, the colons are found first, all at once, then
-// each group as the end of four bytes, and two groups are converted together.
-func parseUsualIPv6(b []byte) (high, low uint64, ok bool) {
-	if len(b) < len("2a00::11") || len(b) > len("2001:0db8:85a3:0000:0000:8a2e:0370:7334") || b[4] != ':' {
+// parseIPv6Within reads an IPv6 address that is n bytes of b, behind its first four, if it
+// is one that networks give out, as they are mostly spelled: four digits first, then
+// hexadecimal groups only, and a "::" not at the end. Of all else it says that it is not ok.
+// As with IPv4, the colons are found first, all at once, then each group as the end of
+// four bytes, and two groups are converted together.
+func parseIPv6Within(b *[68]byte, n uint) (high, low uint64, ok bool) {
+	if n < uint(len("2a00::11")) || n > uint(len("2001:0db8:85a3:0000:0000:8a2e:0370:7334")) || b[4+4] != ':' {
 		return 0, 0, false
 	}
-	ends := findColons(b) | 1<<len(b)
-	parts := bits.OnesCount64(ends)
+	var colons uint64
+	for at := uint(0); at < n; at += 8 {
+		colons |= findByte(binary.LittleEndian.Uint64(b[4+at&56:]), ':') << at
+	}
+	ends := colons&(1<<n-1) | 1<<n
+	parts := uint(bits.OnesCount64(ends))
 	if parts > 8 {
 		return 0, 0, false
 	}
-	const zeros = 0x30303030
-	groups := [8]uint32{zeros, zeros, zeros, zeros, zeros, zeros, zeros, zeros}
-	start, at, gap := 0, uint(0), false
+	var groups [8]uint32 // what is not filled in, is zeros
+	var start, at, odd uint
+	gap := false
 	for ends != 0 {
-		end := lowestBit(ends)
+		end := uint(lowestBit(ends))
 		ends &= ends - 1
-		n := uint(end - start)
+		size := end - start
 		start = end + 1
-		if n-1 > 3 || end < 4 || end > len(b) {
-			if n != 0 || at == 0 || gap || end == len(b) {
+		if size == 0 {
+			if gap || end == n {
 				return 0, 0, false
 			}
-			at += uint(9 - parts)
+			at += 9 - parts
 			gap = true
 			continue
 		}
-		// Zeros take the place of the digits that a shorter group does not have.
-		w := binary.LittleEndian.Uint32(b[end-4 : end : end])
-		groups[at&7] = w ^ (w^zeros)&(1<<((32-n*8)&31)-1)
+		odd |= (size - 1) / 4
+		groups[at&7] = (binary.LittleEndian.Uint32(b[end&63:]) ^ 0x30303030) & groupBytes[size&7]
 		at++
 	}
-	w0, ok0 := hexGroups(groups[0], groups[1])
-	w1, ok1 := hexGroups(groups[2], groups[3])
-	w2, ok2 := hexGroups(groups[4], groups[5])
-	w3, ok3 := hexGroups(groups[6], groups[7])
-	return uint64(w0)<<32 | uint64(w1), uint64(w2)<<32 | uint64(w3), ok0 && ok1 && ok2 && ok3 && at == 8
+	w0, bad0 := hexGroups(groups[0], groups[1])
+	w1, bad1 := hexGroups(groups[2], groups[3])
+	w2, bad2 := hexGroups(groups[4], groups[5])
+	w3, bad3 := hexGroups(groups[6], groups[7])
+	return uint64(w0)<<32 | uint64(w1), uint64(w2)<<32 | uint64(w3), bad0|bad1|bad2|bad3 == 0 && odd == 0 && at == 8
 }
 
-// hexGroups reads two groups of four hexadecimal digits; the first digit is in the lowest
-// byte.
-func hexGroups(first, second uint32) (value uint32, ok bool) {
+// groupBytes are the bytes of one to four hexadecimal digits.
+var groupBytes = [8]uint32{1: 0xff000000, 2: 0xffff0000, 3: 0xffffff00, 4: 0xffffffff}
+
+// hexGroups reads two groups of four hexadecimal digits, from which '0' is taken by xor;
+// the first digit is in the lowest byte. All else makes bad other than 0.
+func hexGroups(first, second uint32) (value uint32, bad uint64) {
 	w := uint64(first) | uint64(second)<<32
 	letters := w >> 6 & everyByte
-	lower := w | letters<<5
-	// The high bit of a byte says: from '0' but not above '9', or from 'a' but not above 'f'.
-	digit := (w + (0x80-'0')*everyByte) &^ (w + (0x7f-'9')*everyByte)
-	letter := (lower + (0x80-'a')*everyByte) &^ (lower + (0x7f-'f')*everyByte)
-	ok = (digit|letter)&^w&highBits == highBits
-	w = w&(0xf*everyByte) + letters*9
+	// In either case 'a' is now 0x51, so this makes 10 of it.
+	w = w&^(letters<<5) - letters*(0x51-10)
+	bad = w&(0xf0*everyByte) | ((w+0x76*everyByte)>>7^letters)&everyByte
 	// Join neighbours: digits to bytes, and bytes to the number.
 	w = (w<<4 | w>>8) & 0x00ff00ff00ff00ff
 	w = (w | w>>8) & 0x0000ffff0000ffff
-	return bits.ReverseBytes32(uint32(w | w>>16)), ok
+	return bits.ReverseBytes32(uint32(w | w>>16)), bad
 }
 
-// findColons tells in bit i whether byte i of b, which has 8 to 64, is a colon.
-func findColons(b []byte) uint64 {
-	last := len(b) - 8
-	colons := findByte(binary.LittleEndian.Uint64(b[last:]), ':') << last
-	for at := 0; at < last; at += 8 {
-		colons |= findByte(binary.LittleEndian.Uint64(b[at:]), ':') << at
-	}
-	return colons
-}
-
-// parseAnyIPv6 reads up to eight groups of one to four hexadecimal digits, of which one
+// parseIPv6 reads up to eight groups of one to four hexadecimal digits, of which one
 // run of zeros may be left out as "::" and the last two be written as IPv4.
-func parseAnyIPv6(b []byte) (high, low uint64, ok bool) {
+func parseIPv6(b []byte) (high, low uint64, ok bool) {
 	var headHigh, headLow uint64 // the groups before the "::"
 	gap := -1                    // how many they are; -1 while there was no "::"
 	if len(b) >= 2 && b[0] == ':' && b[1] == ':' {

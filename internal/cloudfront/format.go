@@ -108,7 +108,7 @@ func (f *Format) Fields() []Field { return slices.Clone(f.fields) }
 //
 // One empty column too many at the end is let pass.
 func (f *Format) Parse(r *Record, line []byte) error {
-	r.columns = 0
+	r.columns, r.near = 0, 0
 	if len(line) > MaxLine {
 		return RejectLength
 	}
@@ -126,7 +126,6 @@ func (f *Format) Parse(r *Record, line []byte) error {
 		return RejectControl
 	}
 	r.line = line
-	r.stops[columns] = int32(len(line))
 	var ok bool
 	if f.date < 0 {
 		r.Time, ok = parseTime(r.column(f.time))
@@ -136,7 +135,8 @@ func (f *Format) Parse(r *Record, line []byte) error {
 	if !ok {
 		return RejectTime
 	}
-	if r.Addr, ok = parseAddr(r.column(f.client)); !ok {
+	start, end := r.stops.ends(uint(f.client), len(line))
+	if r.Addr, ok = parseAddrAt(line, start, end); !ok {
 		return RejectClient
 	}
 	if r.Status, ok = parseStatus(r.column(f.status)); !ok {
@@ -146,5 +146,8 @@ func (f *Format) Parse(r *Record, line []byte) error {
 		return RejectProtocol
 	}
 	r.format, r.columns = f, uint8(columns)
+	if len(line) <= maxNear {
+		r.near = r.columns
+	}
 	return nil
 }

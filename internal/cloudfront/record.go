@@ -18,6 +18,7 @@ type Record struct {
 	format  *Format // valid while there are columns
 	line    []byte
 	columns uint8 // how many there are; 0 until a line was parsed
+	near    uint8 // the same, but 0 if the line is long
 	stops   stops
 }
 
@@ -36,11 +37,24 @@ func (r *Record) Raw(f Field) []byte {
 	if r.columns == 0 {
 		return nil
 	}
-	column := r.format.columns[f]
-	if column >= r.columns {
+	i := r.format.columns[f]
+	if i >= r.near {
+		return r.rawFar(i)
+	}
+	start, end := r.stops.near(uint(i))
+	value := r.line[start:end:end]
+	if len(value) == 1 && value[0] == '-' {
 		return nil
 	}
-	value := r.column(int(column))
+	return value
+}
+
+// rawFar is Raw of column i, if there is one: of a long line.
+func (r *Record) rawFar(i uint8) []byte {
+	if i >= r.columns {
+		return nil
+	}
+	value := r.column(int(i))
 	if len(value) == 1 && value[0] == '-' {
 		return nil
 	}
@@ -50,7 +64,7 @@ func (r *Record) Raw(f Field) []byte {
 // column returns column i. Its capacity is cut too: appending to it must not
 // write into the next column.
 func (r *Record) column(i int) []byte {
-	start, end := r.stops[i]+1, r.stops[i+1]
+	start, end := r.stops.ends(uint(i), len(r.line))
 	return r.line[start:end:end]
 }
 

@@ -5,97 +5,107 @@ import (
 	"encoding/binary"
 )
 
-// stops says where columns end: stops[i+1] is the offset of the tab behind column i,
-// or the length of the line behind the last one. stops[0] is -1, so that every
-// column begins one byte behind a stop.
-type stops [maxStops]int32
+// stops says where columns end: stop i+1 is the offset of the tab behind column i, or the
+// length of the line behind the last one. Stop 0 is -1, so that every column begins one
+// byte behind a stop.
+//
+// An offset is kept modulo 64 KiB, as nearly every line is shorter; of longer ones wraps
+// says how often to add it.
+type stops struct {
+	low   [2*maxStops + room]byte // little-endian
+	wraps [MaxLine >> 16]uint8    // of long lines: the first stop from which on to add once more
+}
 
-const maxStops = NumFields + 1
+const (
+	maxStops = NumFields + 1
+
+	// maxNear is the length up to which a line is not long: its offsets, and -1, are
+	// different in 16 bits.
+	maxNear = 1<<16 - 2
+
+	// Stops are noted in fours, whether there are so many or not.
+	room = 8
+)
+
+func (s *stops) set(i uint, offset int) {
+	binary.LittleEndian.PutUint16(s.low[2*i:], uint16(offset))
+}
+
+// near returns the ends of column i of a line that is not long.
+func (s *stops) near(i uint) (start, end uint16) {
+	// Not one load of both: they may just have been stored one by one, and a processor
+	// waits for such stores to reach the cache.
+	start = binary.LittleEndian.Uint16(s.low[2*i:]) + 1
+	return start, binary.LittleEndian.Uint16(s.low[2*i+2:])
+}
+
+// ends returns the ends of column i of a line of that length.
+func (s *stops) ends(i uint, length int) (start, end uint) {
+	if length > maxNear {
+		return s.farEnds(i)
+	}
+	low, high := s.near(i)
+	return uint(low), uint(high)
+}
+
+// farEnds returns the ends of column i of a long line.
+func (s *stops) farEnds(i uint) (start, end uint) { return uint(s.far(i) + 1), uint(s.far(i + 1)) }
+
+// far returns a stop of a long line.
+func (s *stops) far(i uint) (offset int) {
+	if i == 0 {
+		return -1
+	}
+	offset = int(binary.LittleEndian.Uint16(s.low[2*i:]))
+	for _, w := range s.wraps {
+		if i >= uint(w) {
+			offset += 1 << 16
+		}
+	}
+	return offset
+}
 
 // split notes where the columns of line end and returns how many there are, but never
 // more than NumFields+2: no format takes as many. It also tells whether the line holds
 // a NUL.
 func (s *stops) split(line []byte) (columns int, nul bool) {
-	s[0] = -1
-	tabs, nul, ok := s.blocks(line)
-	if !ok {
-		tabs = s.tabs(line)
-		nul = bytes.IndexByte(line, 0) >= 0
+	s.set(0, -1)
+	if len(line) <= maxNear {
+		if tabs, nul, ok := s.blocks(line); ok {
+			s.set(uint(tabs)+1, len(line))
+			return tabs + 1, nul
+		}
 	}
-	return tabs + 1, nul
+	return s.tabs(line) + 1, bytes.IndexByte(line, 0) >= 0
 }
 
-// tabs notes and counts the tabs of line, one search a tab. It is the way for short lines,
-// and for those with raw bytes that CloudFront would have escaped: neither is met often.
+// tabs notes and counts the tabs of line, one search a tab. It is the way for long lines,
+// for short ones, and for those with raw bytes that CloudFront would have escaped: neither
+// is met often.
 func (s *stops) tabs(line []byte) (n int) {
-	end := -1
-	for {
+	for i := range s.wraps {
+		s.wraps[i] = uint8(maxStops + 1)
+	}
+	for end, wraps := -1, 0; n < maxStops; {
 		length := bytes.IndexByte(line[end+1:], '\t')
-		if length < 0 {
-			return n
-		}
-		if n++; n == maxStops {
-			return n // too many columns for any format
+		last := length < 0
+		if last {
+			length = len(line) - end - 1
 		}
 		end += 1 + length
-		s[n] = int32(end)
+		n++
+		s.set(uint(n), end)
+		for ; wraps < end>>16; wraps++ {
+			s.wraps[wraps] = uint8(n)
+		}
+		if last {
+			return n - 1
+		}
 	}
+	return n // too many columns for any format
 }
-
-// A line is searched in blocks of 64 bytes; the last overlaps the one before.
-const blockSize = 64
 
 const (
 	everyByte = 0x0101010101010101
 	highBits  = 0x80 * everyByte
 )
-
-// suspects notes and counts the bytes of line that are not printable ASCII, and tells
-// whether they are tabs and nothing else. No tab and no NUL is missed, though some of the
-// others may be: that is what makes it fast. It gives up on short lines and on too many
-// suspects, and then tells nothing.
-func (s *stops) suspects(line []byte) (n int, tabs bool) {
-	last := len(line) - blockSize
-	if last < 0 {
-		return 0, false
-	}
-	next := uint(1)
-	var other byte
-	for base := 0; base < len(line); base += blockSize {
-		// The last block overlaps the one before; what both hold is shifted out.
-		at := min(base, last)
-		b := (*[blockSize]byte)(line[at:])
-		if raise(b[0:])&raise(b[8:])&raise(b[16:])&raise(b[24:])&
-			raise(b[32:])&raise(b[40:])&raise(b[48:])&raise(b[56:])&highBits == highBits {
-			continue // the middle of a long column
-		}
-		m := printable(b[0:]) | printable(b[8:])<<8
-		m |= printable(b[16:])<<16 | printable(b[24:])<<24
-		m |= printable(b[32:])<<32 | printable(b[40:])<<40
-		m |= printable(b[48:])<<48 | printable(b[56:])<<56
-		m = ^m >> (uint(base-at) & 63)
-		for m != 0 {
-			if next >= uint(maxStops) {
-				return 0, false
-			}
-			suspect := base + lowestBit(m)
-			other |= line[suspect] ^ '\t'
-			s[next] = int32(suspect)
-			next++
-			m &= m - 1
-		}
-	}
-	return int(next) - 1, other == 0
-}
-
-// printable tells in bit i whether byte i of the first eight is printable ASCII, as far
-// as raise can tell.
-func printable(b []byte) uint64 { return gatherHighBits(raise(b)) }
-
-// raise adds 0x60 to each of the first eight bytes, which sets the high bit of those
-// from 0x20 to 0x9f. Those from 0xa0 up overflow and push their neighbour by one, which
-// can make a printable byte of an 0x1f, but not of a tab or a NUL.
-func raise(b []byte) uint64 { return binary.LittleEndian.Uint64(b) + 0x60*everyByte }
-
-// gatherHighBits returns the high bits of the eight bytes of w, the lowest byte's first.
-func gatherHighBits(w uint64) uint64 { return w & highBits * 0x0002040810204081 >> 56 }

@@ -13,12 +13,13 @@ const (
 // cutting off what is finer.
 func parseTime(b []byte) (ms int64, ok bool) {
 	if len(b) == 14 && b[10] == '.' { // 1684226820.937, as nearly every record has it
-		high, ok1 := eightDigits(b)
-		low := uint64(b[8]-'0')*10 + uint64(b[9]-'0')
-		milli := uint64(b[11]-'0')*100 + uint64(b[12]-'0')*10 + uint64(b[13]-'0')
-		digits := max(b[8]-'0', b[9]-'0', b[11]-'0', b[12]-'0', b[13]-'0') <= 9
-		sec := high*100 + low
-		return int64(sec*1000 + milli), ok1 && digits && minSeconds <= sec && sec <= maxSeconds
+		high, ok := eightDigits(binary.LittleEndian.Uint64(b))
+		// The last five digits follow three zeros where the others were, and the dot.
+		w := binary.LittleEndian.Uint64(b[6:])
+		w = w&(0xffffff<<40) | w&0xffff0000<<8 | 0x303030
+		low, ok2 := eightDigits(w)
+		ms = int64(high*100_000 + low)
+		return ms, ok && ok2 && minSeconds*1000 <= ms && ms < (maxSeconds+1)*1000
 	}
 	var sec int64
 	i := 0
@@ -93,13 +94,11 @@ func twoDigits(high, low byte) (n int, ok bool) {
 	return int(high)*10 + int(low), max(high, low) <= 9
 }
 
-// eightDigits reads the decimal number in the first eight bytes of b.
-func eightDigits(b []byte) (n uint64, ok bool) {
-	const zeros = '0' * everyByte
-	w := binary.LittleEndian.Uint64(b) ^ zeros // a digit becomes 0 to 9, all else becomes more
+// eightDigits reads the decimal number in the bytes of w, the first in the lowest.
+func eightDigits(w uint64) (n uint64, ok bool) {
+	w ^= '0' * everyByte // a digit becomes 0 to 9, all else becomes more
 	ok = (w+0x76*everyByte|w)&highBits == 0
-	// Join neighbours: digits to pairs, pairs to fours, fours to the number. The first
-	// digit is in the lowest byte.
+	// Join neighbours: digits to pairs, pairs to fours, fours to the number.
 	w = w*10 + w>>8
 	w = (w&0x000000ff000000ff*(100+1_000_000<<32) + w>>16&0x000000ff000000ff*(1+10_000<<32)) >> 32
 	return w, ok

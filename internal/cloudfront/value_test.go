@@ -2,9 +2,9 @@ package cloudfront
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -167,22 +167,34 @@ func TestParseStatus(t *testing.T) {
 	}
 }
 
-func TestWords(t *testing.T) {
-	text := []byte("0123456789abcdef")
-	bytesOf := func(w ...uint64) (b []byte) {
-		for _, w := range w {
-			b = binary.LittleEndian.AppendUint64(b, w)
+// An address is read alike wherever it lies in a line, and whatever is around it.
+func TestAddrWithinLine(t *testing.T) {
+	addr := rapid.OneOf(
+		rapid.Custom(func(t *rapid.T) string {
+			return netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "v4"))).String()
+		}),
+		rapid.StringMatching(`[0-9]{1,3}(\.[0-9]{1,4}){2,4}`),
+		rapid.StringMatching(`([0-9]{1,3}[.]){3}([0-9]{1,3}|[/:>\t ][0-9])`),
+		rapid.StringMatching(`([0-2]?[0-9]{1,2}[./>n]){3}[0-9]{1,2}`),
+		rapid.Custom(func(t *rapid.T) string {
+			a := netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.SampledFrom([]byte("\x00\x00\x01\x20\xab\xff")), 16, 16).Draw(t, "v6")))
+			return rapid.SampledFrom([]string{a.String(), a.StringExpanded(), strings.ToUpper(a.String())}).Draw(t, "spelling")
+		}),
+		rapid.StringMatching(`2[0-9a-gA-G`+"`@"+`]{3}(:[0-9a-gA-G`+"`@"+`]{1,5}){2,8}`),
+		rapid.StringMatching(`2[0-9a-f]{3}(:[0-9a-f]{0,4}){2,8}`),
+		rapid.Map(rapid.SliceOfN(rapid.SampledFrom([]byte("0123456789.........")), 0, 18), func(b []byte) string { return string(b) }),
+		rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 18), func(b []byte) string { return string(b) }),
+	)
+	around := rapid.SliceOfN(rapid.OneOf(rapid.SampledFrom([]byte("\t0129.:af")), rapid.Byte()), 0, 30)
+	padding := bytes.Repeat([]byte{'1'}, 70)
+	rapid.Check(t, func(t *rapid.T) {
+		before, text, after := around.Draw(t, "before"), addr.Draw(t, "address"), around.Draw(t, "after")
+		after = append(after, padding[:rapid.IntRange(0, len(padding)).Draw(t, "padding")]...)
+		line := slices.Concat(before, []byte(text), after)
+		got, ok := parseAddrAt(line, uint(len(before)), uint(len(before)+len(text)))
+		want, wantOK := addrTwin(text)
+		if got != want || ok != wantOK {
+			t.Fatalf("%q within %q: %v, %v; want %v, %v", text, line, got, ok, want, wantOK)
 		}
-		return b
-	}
-	for n := range len(text) {
-		b := text[:n]
-		low, high, last := words(b)
-		if got, want := bytesOf(low, high), append(bytes.Clone(b), make([]byte, 16-n)...); !bytes.Equal(got, want) {
-			t.Errorf("%d bytes: got %q, want %q", n, got, want)
-		}
-		if got, want := bytesOf(last), append(make([]byte, 8), b...)[n:]; !bytes.Equal(got, want) {
-			t.Errorf("%d bytes: the last are %q, want %q", n, got, want)
-		}
-	}
+	})
 }
