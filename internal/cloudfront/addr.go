@@ -17,10 +17,7 @@ func parseAddrAt(line []byte, start, end uint) (netip.Addr, bool) {
 			return netip.AddrFrom4(ip), true
 		}
 		if high, low, ok := parseIPv6Within(around, end-start); ok {
-			var ip [16]byte
-			binary.BigEndian.PutUint64(ip[:8], high)
-			binary.BigEndian.PutUint64(ip[8:], low)
-			return netip.AddrFrom16(ip), true // four digits first: no IPv4 address
+			return addrFrom128(high, low), true // four digits first: no IPv4 address
 		}
 	}
 	return parseAddr(line[start:end])
@@ -36,10 +33,7 @@ func parseAddr(b []byte) (netip.Addr, bool) {
 		return netip.AddrFrom4(ip), true
 	}
 	if high, low, ok := parseIPv6(b); ok {
-		var ip [16]byte
-		binary.BigEndian.PutUint64(ip[:8], high)
-		binary.BigEndian.PutUint64(ip[8:], low)
-		return netip.AddrFrom16(ip).Unmap(), true
+		return addrFrom128(high, low).Unmap(), true
 	}
 	return netip.Addr{}, false
 }
