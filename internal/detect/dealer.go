@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"weir/internal/cloudfront"
+	"weir/internal/prefetch"
 	"weir/internal/scenario"
 )
 
@@ -97,7 +98,7 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 		r := &chunk[i]
 		k := d.engine.plan.hasher.client(r)
 		hash := d.engine.plan.hasher.hash(k)
-		prefetch(unsafe.Pointer(d.engine.marks.line(hash))) // it is there when the hits are
+		prefetch.Line(unsafe.Pointer(d.engine.marks.line(hash))) // it is there when the hits are
 		from := len(d.hits)
 		d.hits = d.matcher.Match(r, d.hits)
 		// What was refused goes on even if it matched nothing: a ban may have refused it.

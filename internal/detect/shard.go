@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"weir/internal/cloudfront"
+	"weir/internal/prefetch"
 	"weir/internal/scenario"
 )
 
@@ -73,7 +74,7 @@ func (s *shard) finish(earliest int64) {
 // appends where that is for each hit. It does not need the shard.
 func (s *shard) fetch(e *event, hits []scenario.Hit, spots []spot) []spot {
 	if e.request != 0 {
-		prefetch(unsafe.Pointer(s.requests.set(e.request)))
+		prefetch.Line(unsafe.Pointer(s.requests.set(e.request)))
 	}
 	fetched := uint32(math.MaxUint32)
 	for i := range hits {
@@ -85,10 +86,10 @@ func (s *shard) fetch(e *event, hits []scenario.Hit, spots []spot) []spot {
 		}
 		if spot.set != fetched {
 			fetched = spot.set
-			prefetch(unsafe.Pointer(&s.buckets.heads[spot.set]))
+			prefetch.Line(unsafe.Pointer(&s.buckets.heads[spot.set]))
 		}
 		if hit.Distinct != 0 {
-			prefetch(unsafe.Pointer(s.values.set(distinctHash(e.hash, id, hit.Distinct))))
+			prefetch.Line(unsafe.Pointer(s.values.set(distinctHash(e.hash, id, hit.Distinct))))
 		}
 	}
 	return spots

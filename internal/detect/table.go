@@ -3,6 +3,8 @@ package detect
 import (
 	"math/bits"
 	"unsafe"
+
+	"weir/internal/prefetch"
 )
 
 // A table keeps the buckets of a shard in sets of eight. A set's head is enough to
@@ -161,7 +163,7 @@ func (t *table) findIn(set int, id ident, tag uint16) (way int, found bool) {
 func (t *table) fetch(s spot) {
 	for i, word := range t.heads[s.set].tags {
 		if c := candidates(word, s.tag); c != 0 {
-			prefetch(unsafe.Pointer(&t.buckets[s.set][wayOf(i, c)]))
+			prefetch.Line(unsafe.Pointer(&t.buckets[s.set][wayOf(i, c)]))
 			return
 		}
 	}
