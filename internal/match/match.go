@@ -146,15 +146,35 @@ func (a *Automaton[F]) Find(text []byte) F {
 		state = a.next[state+uint32(a.class[c])]
 		if state&endsHere != 0 {
 			state &^= endsHere
-			for _, index := range a.ends[int(state)/a.classes] {
-				n := &a.needles[index]
-				if found&n.Flags != n.Flags && n.Edge.stands(text, i+1-len(n.Text), i+1) {
-					found |= n.Flags
-				}
-			}
+			found = a.found(found, state, text, i+1)
 		}
 	}
 	return found
+}
+
+// FindOf is Find, and tells what the text is made of: kinds of all its bytes together.
+func (a *Automaton[F]) FindOf(text []byte, kinds *[256]uint8) (found F, made uint8) {
+	state := uint32(0)
+	for i, c := range text {
+		made |= kinds[c]
+		state = a.next[state+uint32(a.class[c])]
+		if state&endsHere != 0 {
+			state &^= endsHere
+			found = a.found(found, state, text, i+1)
+		}
+	}
+	return found, made
+}
+
+// found adds the flags of the needles that end in a state.
+func (a *Automaton[F]) found(flags F, state uint32, text []byte, at int) F {
+	for _, index := range a.ends[int(state)/a.classes] {
+		n := &a.needles[index]
+		if flags&n.Flags != n.Flags && n.Edge.stands(text, at-len(n.Text), at) {
+			flags |= n.Flags
+		}
+	}
+	return flags
 }
 
 // A Cursor is how far Next has come in a text. Its zero value is the start.

@@ -79,6 +79,14 @@ func TestFindsWhatASlowSearchFinds(t *testing.T) {
 		if found := a.Find([]byte(text)); found != flags {
 			t.Fatalf("found %b in %q, want %b", found, text, flags)
 		}
+		kinds := [256]uint8{'a': 1, '.': 2, 'Z': 4}
+		want8 := uint8(0)
+		for i := range len(text) {
+			want8 |= kinds[text[i]]
+		}
+		if found, made := a.FindOf([]byte(text), &kinds); found != flags || made != want8 {
+			t.Fatalf("found %b in %q, made of %b, want %b and %b", found, text, made, flags, want8)
+		}
 	})
 }
 

@@ -32,8 +32,12 @@ func New() *Scanner {
 // empty text.
 
 // Path returns what a path holds.
-func (s *Scanner) Path(raw []byte) Finding {
-	if !hasAny(raw, &oddInPath) && !startsSensitive(raw) && !bytes.Contains(raw, []byte("/..")) {
+func (s *Scanner) Path(raw []byte) Finding { return s.PathOf(raw, madeOf(raw, &PathBytes)) }
+
+// PathOf is Path where it is known what the path is made of: what PathBytes says of its
+// bytes, all together.
+func (s *Scanner) PathOf(raw []byte, made uint8) Finding {
+	if made&Odd == 0 && !startsSensitive(raw) && (made&Dot == 0 || !bytes.Contains(raw, []byte("/.."))) {
 		return 0
 	}
 	return s.read(raw, inPath)
@@ -202,41 +206,56 @@ func isName(name []byte) bool {
 }
 
 // hasAny reports whether a text holds a byte of a set.
-func hasAny(text []byte, set *[256]uint8) bool {
+func hasAny(text []byte, set *[256]uint8) bool { return madeOf(text, set)&Odd != 0 }
+
+// What sets of bytes say of one.
+const (
+	Odd uint8 = 1 << iota // without such a byte there is hardly an attack
+	Dot
+)
+
+// madeOf returns what a set says of the bytes of a text, up to the first that is odd.
+func madeOf(text []byte, set *[256]uint8) (made uint8) {
 	for len(text) >= 8 {
 		if len(text) > 128 && dull(binary.LittleEndian.Uint64(text)) {
 			text = text[8:]
 			continue
 		}
 		t := text[:8]
-		if set[t[0]]|set[t[1]]|set[t[2]]|set[t[3]]|set[t[4]]|set[t[5]]|set[t[6]]|set[t[7]] != 0 {
-			return true
+		made |= set[t[0]] | set[t[1]] | set[t[2]] | set[t[3]] | set[t[4]] | set[t[5]] | set[t[6]] | set[t[7]]
+		if made&Odd != 0 {
+			return made
 		}
 		text = text[8:]
 	}
 	for _, c := range text {
-		if set[c] != 0 {
-			return true
-		}
+		made |= set[c]
 	}
-	return false
+	return made
 }
 
 // allBut returns the set of all bytes but letters, digits and some.
 func allBut(some string) (set [256]uint8) {
 	for c := range set {
 		if !match.IsWord(byte(c)) && bytes.IndexByte([]byte(some), byte(c)) < 0 {
-			set[c] = 1
+			set[c] = Odd
 		}
 	}
 	return set
 }
 
+// PathBytes says which bytes of a path, as logged, are Odd, and which is the Dot. What is
+// escaped, or may be once more, begins with one that is Odd.
+var PathBytes = func() [256]uint8 {
+	set := allBut("/-.,:~@=+")
+	set['.'] = Dot
+	return set
+}()
+
 // Without one of these bytes there is no attack in a column. All that CloudFront
 // escapes comes with a '%'.
 var (
 	oddInQuery  = allBut("=&,:~!@-?")
-	oddInPath   = allBut("/-.,:~@=+")
 	oddInHeader = allBut("/-.,:~@=+&?; !_")
 )
 
@@ -261,7 +280,7 @@ func isOddAgent(raw []byte) bool {
 
 var oddInAgent = func() (set [256]uint8) {
 	for _, c := range []byte("$*&`\"'<>{}|\\^") {
-		set[c] = 1
+		set[c] = Odd
 	}
 	return set
 }()
