@@ -40,15 +40,13 @@ func Contradicts(c Claim, h Headers, r *cloudfront.Record) (found Contradiction)
 	}
 	tls := r.Raw(cloudfront.FieldSSLProtocol)
 	http := r.Raw(cloudfront.FieldCSProtocolVersion)
-	proxied := h.Set&HasProxy != 0
-	if !proxied && (hasGivenUp(c, tls) || tls != nil && (string(http) == "HTTP/1.0" || string(http) == "HTTP/0.9")) {
+	if isOld(c, h, tls, http) {
 		found |= OldProtocol
 	}
-	// Whoever sends fetch metadata or client hints is a browser, or takes pains.
-	if h.Set&Complete == 0 || h.Set&(HasFetchMetadata|HasClientHints|HasRange|HasUpgrade) != 0 || isSpare(h, r) {
+	if isBeyondDoubt(h) || isSpare(h, r) {
 		return found
 	}
-	modern := c.Modern() && !proxied
+	modern := c.Modern() && h.Set&HasProxy == 0
 	encoding := r.Raw(cloudfront.FieldCSAcceptEncoding)
 	switch {
 	case h.Set&HasAcceptLanguage == 0 && h.Set&HasAcceptEncoding == 0:
@@ -83,6 +81,19 @@ func Contradicts(c Claim, h Headers, r *cloudfront.Record) (found Contradiction)
 		}
 	}
 	return found
+}
+
+// isOld reports whether a browser speaks a protocol that it has given up, or never had.
+func isOld(c Claim, h Headers, tls, http []byte) bool {
+	return h.Set&HasProxy == 0 &&
+		(hasGivenUp(c, tls) || tls != nil && (string(http) == "HTTP/1.0" || string(http) == "HTTP/0.9"))
+}
+
+// isBeyondDoubt reports whether headers cannot be held against a browser: those that may
+// be cut, and those of requests that come with fewer. Whoever sends fetch metadata or
+// client hints is a browser, or takes pains.
+func isBeyondDoubt(h Headers) bool {
+	return h.Set&Complete == 0 || h.Set&(HasFetchMetadata|HasClientHints|HasRange|HasUpgrade) != 0
 }
 
 // isSpare reports whether a request is of a kind that browsers send with fewer headers.

@@ -188,7 +188,10 @@ const (
 // Where the names of headers are not logged, the columns of cookie and referer must do;
 // where these are missing too, nothing is known. Of names that may have been cut, only
 // what is there counts as known.
-func SignsOf(h Headers, r *cloudfront.Record) (s Signs) {
+func SignsOf(h Headers, r *cloudfront.Record) Signs { return signsIn(h).with(h, r) }
+
+// signsIn returns the signs in headers.
+func signsIn(h Headers) (s Signs) {
 	if h.Set&HasCookie != 0 {
 		s |= SignCookie
 	}
@@ -204,6 +207,11 @@ func SignsOf(h Headers, r *cloudfront.Record) (s Signs) {
 	if h.Set&HasAcceptLanguage != 0 {
 		s |= SignAcceptLanguage
 	}
+	return s
+}
+
+// with adds to the signs in headers those in columns.
+func (s Signs) with(h Headers, r *cloudfront.Record) Signs {
 	if s&SignCookie == 0 && r.Raw(cloudfront.FieldCSCookie) != nil {
 		s |= SignCookie
 	}

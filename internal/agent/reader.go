@@ -2,25 +2,26 @@ package agent
 
 import (
 	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 
 	"weir/internal/cloudfront"
 )
 
-// How many verdicts a Reader keeps of each kind: powers of two.
+// How much a Reader keeps of each kind: powers of two.
 const (
-	agentVerdicts  = 1024
-	headerVerdicts = 512
+	agentVerdicts = 1024
+	clientBits    = 11
 )
 
 // A Reader reads records for one goroutine. It keeps what it made of the columns that come
-// again and again, under their hash: a seeded 64-bit hash stands for the column, so that
+// again and again, under their hash: a seeded 64-bit hash stands for the columns, so that
 // nobody can aim at the place of another.
 type Reader struct {
 	directory *Directory
 	seed      maphash.Seed
 	agents    []agentVerdict
-	headers   []headerVerdict
+	clients   []Client
 	scratch   []byte
 }
 
@@ -29,81 +30,126 @@ type agentVerdict struct {
 	claim Claim
 }
 
-type headerVerdict struct {
-	hash    uint64
-	headers Headers
-}
-
 // NewReader returns a Reader. Fingerprints of two Readers compare when they have the same
 // seed.
 func (d *Directory) NewReader(seed maphash.Seed) *Reader {
 	return &Reader{
 		directory: d, seed: seed,
 		agents:  make([]agentVerdict, agentVerdicts),
-		headers: make([]headerVerdict, headerVerdicts),
+		clients: make([]Client, 1<<clientBits),
 	}
 }
 
-// Client is what a record says of the software that sent it.
+// Client is what a record says of the software that sent it, by all that is the same in
+// each of its requests: user agent, names of headers, versions of HTTP and TLS.
 type Client struct {
 	Claim   Claim
 	Headers Headers
-	agent   uint64 // hash of the user agent; 0 = none
+
+	// Note is the caller's, for what follows from a Client alone, and kept with it. It is 0
+	// in one that was read anew.
+	Note uint64
+
+	key      uint64 // of the columns that it was read from
+	agent    uint64 // hash of the user agent; 0 = none
+	signs    Signs  // in the headers
+	doubtful bool   // Contradicts has something to look at
 }
 
+// What stands for the hash of a column without a value.
+const (
+	notLogged = iota
+	noValue
+	leastHash
+)
+
 // Read reads the user agent and the names of the headers. Where user agents are not
-// logged, the claim is empty, and without Empty.
-func (rd *Reader) Read(r *cloudfront.Record) (c Client) {
-	if agent := r.Raw(cloudfront.FieldCSUserAgent); agent != nil {
-		c.agent = rd.hash(agent)
-		v := &rd.agents[c.agent%agentVerdicts]
-		if v.hash != c.agent {
-			v.hash = c.agent
-			v.claim, rd.scratch = Parse(agent, rd.scratch)
-		}
-		c.Claim = v.claim
+// logged, the claim is empty, and without Empty. The Client is good until the next call.
+func (rd *Reader) Read(r *cloudfront.Record) *Client {
+	agent, names := r.Raw(cloudfront.FieldCSUserAgent), r.Raw(cloudfront.FieldCSHeaderNames)
+	ofAgent, ofNames := uint64(notLogged), uint64(notLogged)
+	if agent != nil {
+		ofAgent = rd.hash(agent)
 	} else if r.Has(cloudfront.FieldCSUserAgent) {
+		ofAgent = noValue
+	}
+	if names != nil {
+		ofNames = rd.hash(names)
+	} else if r.Has(cloudfront.FieldCSHeaderNames) {
+		ofNames = noValue
+	}
+	http, tls := r.Raw(cloudfront.FieldCSProtocolVersion), r.Raw(cloudfront.FieldSSLProtocol)
+	key := mix(mix(ofAgent, ofNames), rd.word(http)+3*rd.word(tls))
+	c := &rd.clients[key>>(64-clientBits)]
+	if c.key == key {
+		return c
+	}
+	*c = Client{key: key}
+	if ofAgent >= leastHash {
+		c.agent = ofAgent
+		c.Claim = rd.claim(agent, ofAgent)
+	} else if ofAgent == noValue {
 		c.Claim.Kind = Empty
 	}
-	if names := r.Raw(cloudfront.FieldCSHeaderNames); names != nil {
-		hash := rd.hash(names)
-		v := &rd.headers[hash%headerVerdicts]
-		if v.hash != hash {
-			v.hash = hash
-			v.headers, rd.scratch = ReadHeaders(names, rd.seed, rd.scratch)
-		}
-		c.Headers = v.headers
-	} else if r.Has(cloudfront.FieldCSHeaderNames) {
+	if ofNames >= leastHash {
+		c.Headers, rd.scratch = ReadHeaders(names, rd.seed, rd.scratch)
+	} else if ofNames == noValue {
 		c.Headers.Set = NamesKnown | Complete
 	}
+	c.signs = signsIn(c.Headers)
+	c.doubtful = c.Claim.Kind&Browser != 0 && (!isBeyondDoubt(c.Headers) || isOld(c.Claim, c.Headers, tls, http))
 	return c
 }
 
-func (rd *Reader) hash(column []byte) uint64 { return max(1, maphash.Bytes(rd.seed, column)) }
+// claim is Parse, remembered: there are fewer user agents than Clients.
+func (rd *Reader) claim(agent []byte, hash uint64) Claim {
+	v := &rd.agents[hash%agentVerdicts]
+	if v.hash != hash {
+		v.hash = hash
+		v.claim, rd.scratch = Parse(agent, rd.scratch)
+	}
+	return v.claim
+}
+
+func (rd *Reader) hash(column []byte) uint64 {
+	return max(leastHash, maphash.Bytes(rd.seed, column))
+}
+
+// word makes a number of a short column, which only CloudFront writes.
+func (rd *Reader) word(column []byte) uint64 {
+	n := len(column)
+	if n < 4 || n > 8 {
+		return rd.hash(column)
+	}
+	return uint64(binary.LittleEndian.Uint32(column)) | uint64(binary.LittleEndian.Uint32(column[n-4:]))<<32
+}
 
 // Verify says whether a client that claims to be a crawler is it; Unknown if it does not
 // claim so. See [Directory.Verify].
-func (rd *Reader) Verify(c Client, r *cloudfront.Record) Verdict {
+func (rd *Reader) Verify(c *Client, r *cloudfront.Record) Verdict {
 	return rd.directory.Verify(c.Claim.Crawler, r.Addr, r.Raw(cloudfront.FieldASN))
 }
 
 // Agent returns the hash of the user agent, seeded as the Reader is; 0 = none.
-func (c Client) Agent() uint64 { return c.agent }
+func (c *Client) Agent() uint64 { return c.agent }
 
 // Contradicts is [Contradicts] of a client.
-func (c Client) Contradicts(r *cloudfront.Record) Contradiction {
+func (c *Client) Contradicts(r *cloudfront.Record) Contradiction {
+	if !c.doubtful {
+		return 0
+	}
 	return Contradicts(c.Claim, c.Headers, r)
 }
 
 // Signs is [SignsOf] of a client.
-func (c Client) Signs(r *cloudfront.Record) Signs { return SignsOf(c.Headers, r) }
+func (c *Client) Signs(r *cloudfront.Record) Signs { return c.signs.with(c.Headers, r) }
 
 // Software returns the fingerprint of the software that sent a record, whatever it calls
 // itself: by its TLS handshake where a viewer-request function logs ja4=... or ja3=...,
 // else by the names of its headers, in their order and case, what it accepts, its cipher
 // and its version of HTTP. What changes from request to request has no part in it: see
 // known. 0 = nothing of it is logged.
-func (rd *Reader) Software(c Client, r *cloudfront.Record) uint64 {
+func (rd *Reader) Software(c *Client, r *cloudfront.Record) uint64 {
 	if ja := handshake(r.Raw(cloudfront.FieldViewerRequestLogData)); ja != nil {
 		return rd.hash(ja)
 	}
@@ -120,7 +166,7 @@ func (rd *Reader) Software(c Client, r *cloudfront.Record) uint64 {
 }
 
 // Fingerprint is Software together with the user agent.
-func (rd *Reader) Fingerprint(c Client, r *cloudfront.Record) uint64 {
+func (rd *Reader) Fingerprint(c *Client, r *cloudfront.Record) uint64 {
 	if c.agent == 0 {
 		return rd.Software(c, r)
 	}

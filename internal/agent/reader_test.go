@@ -98,11 +98,15 @@ func TestSigns(t *testing.T) {
 func TestReader(t *testing.T) {
 	seed := maphash.MakeSeed()
 	rd := New(Config{}).NewReader(seed)
-	format := mustFormat(t, "timestamp,c-ip,sc-status,cs-method,cs-host,cs-uri-stem,x-edge-request-id,cs-protocol-version,cs-user-agent,cs-header-names")
+	format := mustFormat(t, "timestamp,c-ip,sc-status,cs-method,cs-host,cs-uri-stem,x-edge-request-id,cs-protocol-version,cs-user-agent,ssl-protocol,cs-accept-encoding,cs-header-names")
+	noted := map[uint64]string{}
 	rapid.Check(t, func(t *rapid.T) {
 		agent := escape(rapid.SampledFrom([]string{chromeAgent, firefoxAgent, "curl/8", "sqlmap", "x"}).Draw(t, "agent") + rapid.StringMatching(`[ -~]{0,4}`).Draw(t, "more"))
 		list := headerNames(strings.Join(rapid.SliceOfN(rapid.SampledFrom(strings.Fields(chromeNames+" Host User-Agent cookie via")), 1, 9).Draw(t, "names"), " "))
-		line := "1791188710.806\t192.0.2.1\t200\tGET\texample.com\t/\tid==\tHTTP/2.0\t" + agent + "\t" + list
+		http := rapid.SampledFrom([]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0", "HTTP/3.0"}).Draw(t, "http")
+		tls := rapid.SampledFrom([]string{"-", "TLSv1", "TLSv1.1", "TLSv1.3", "something newer"}).Draw(t, "tls")
+		encoding := rapid.SampledFrom([]string{"-", "gzip", "identity", "gzip,%20br"}).Draw(t, "encoding")
+		line := strings.Join([]string{"1791188710.806", "192.0.2.1", "200", "GET", "example.com", "/", "id==", http, agent, tls, encoding, list}, "\t")
 		var r cloudfront.Record
 		if err := format.Parse(&r, []byte(line)); err != nil {
 			t.Fatal(err)
@@ -112,6 +116,18 @@ func TestReader(t *testing.T) {
 		headers, _ := ReadHeaders([]byte(list), seed, nil)
 		if got.Claim != claim || got.Headers != headers {
 			t.Errorf("%v, want %v and %v", got, claim, headers)
+		}
+		if c, want := got.Contradicts(&r), Contradicts(claim, headers, &r); c != want {
+			t.Errorf("%s: contradictions %b, want %b", line, c, want)
+		}
+		if signs, want := got.Signs(&r), SignsOf(headers, &r); signs != want {
+			t.Errorf("%s: signs %b, want %b", line, signs, want)
+		}
+		if whole := http + agent + tls + list; got.Note != 0 && noted[got.Note] != whole {
+			t.Errorf("%s: the note is that of %s", line, noted[got.Note])
+		} else if got.Note == 0 {
+			got.Note = uint64(len(noted) + 1)
+			noted[got.Note] = whole
 		}
 	})
 	without := request{}.record(t, "cs-header-names")

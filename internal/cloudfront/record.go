@@ -70,7 +70,7 @@ func (r *Record) column(i int) []byte {
 
 // Path returns cs-uri-stem up to its first '?', escaped as it was logged.
 func (r *Record) Path() []byte {
-	path, _, _ := bytes.Cut(r.Raw(FieldCSURIStem), []byte{'?'})
+	path, _ := r.Target()
 	return path
 }
 
@@ -78,13 +78,21 @@ func (r *Record) Path() []byte {
 // logged. Where the stem has no '?', it is cs-uri-query. It is nil when there is
 // none, also when nothing follows the '?'.
 func (r *Record) Query() []byte {
-	if _, query, found := bytes.Cut(r.Raw(FieldCSURIStem), []byte{'?'}); found {
-		if len(query) == 0 {
-			return nil
-		}
-		return query
+	_, query := r.Target()
+	return query
+}
+
+// Target is Path and Query in one.
+func (r *Record) Target() (path, query []byte) {
+	stem := r.Raw(FieldCSURIStem)
+	i := bytes.IndexByte(stem, '?')
+	if i < 0 {
+		return stem, r.Raw(FieldCSURIQuery)
 	}
-	return r.Raw(FieldCSURIQuery)
+	if i+1 < len(stem) {
+		query = stem[i+1:]
+	}
+	return stem[:i:i], query
 }
 
 // Client returns whom the request is counted against: the address itself for IPv4, and

@@ -7,11 +7,10 @@ func TestNoGarbage(t *testing.T) {
 	s := hubSet(t)
 	m := s.NewMatcher()
 	records := typical(t, 48)
-	dst := make([]uint16, 0, 64)
 	var facts Facts
 	all := func() {
 		for _, r := range records {
-			dst = m.Match(r, &facts, dst[:0])
+			m.Match(r, &facts)
 			for i := range s.values {
 				m.Value(i)
 			}

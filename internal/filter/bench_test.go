@@ -83,16 +83,15 @@ func BenchmarkHubTypical(b *testing.B) {
 	s := hubSet(b)
 	m := s.NewMatcher()
 	records := typical(b, 1024)
-	var dst []uint16
 	var facts Facts
 	for _, r := range records {
-		dst = m.Match(r, &facts, dst[:0])
+		m.Match(r, &facts)
 	}
 	b.ReportAllocs()
 	i := 0
 	defer cpu(b)()
 	for b.Loop() {
-		dst = m.Match(records[i&1023], &facts, dst[:0])
+		m.Match(records[i&1023], &facts)
 		i++
 	}
 }
@@ -129,7 +128,6 @@ func BenchmarkHubHostile(b *testing.B) {
 		b.Run(kind, func(b *testing.B) {
 			m := s.NewMatcher()
 			records := hostile(b, kind, 64)
-			var dst []uint16
 			var facts Facts
 			i := 0
 			defer cpu(b)()
@@ -139,7 +137,7 @@ func BenchmarkHubHostile(b *testing.B) {
 					clear(m.queries.slots)
 					clear(m.wholes.slots)
 				}
-				dst = m.Match(records[i&63], &facts, dst[:0])
+				m.Match(records[i&63], &facts)
 				i++
 			}
 		})
@@ -151,7 +149,6 @@ func BenchmarkHubMisses(b *testing.B) {
 	s := hubSet(b)
 	m := s.NewMatcher()
 	records := typical(b, 1024)
-	var dst []uint16
 	var facts Facts
 	i := 0
 	defer cpu(b)()
@@ -164,7 +161,7 @@ func BenchmarkHubMisses(b *testing.B) {
 				clear(c.cache.slots)
 			}
 		}
-		dst = m.Match(records[i&1023], &facts, dst[:0])
+		m.Match(records[i&1023], &facts)
 		i++
 	}
 }
@@ -187,10 +184,9 @@ func BenchmarkNewCombinations(b *testing.B) {
 	m := s.NewMatcher()
 	r := typical(b, 1)[0]
 	rnd := rand.New(rand.NewPCG(1, 2))
-	var dst []uint16
 	defer cpu(b)()
 	for b.Loop() {
 		facts := Facts{rnd.Uint64() & rnd.Uint64()}
-		dst = m.Match(r, &facts, dst[:0])
+		m.Match(r, &facts)
 	}
 }

@@ -34,13 +34,13 @@ func TestExplain(t *testing.T) {
 		t.Errorf("conditions %+v, want %+v", got, want)
 	}
 	m := s.NewMatcher()
-	if got := m.Match(r, &facts, nil); len(got) != 0 {
+	if got := indexes(m.Match(r, &facts)); len(got) != 0 {
 		t.Errorf("%v hold", got)
 	}
 	if runs, _ := m.Counts(); runs != 0 {
 		t.Errorf("%d runs for a record that the compiled part rules out", runs)
 	}
-	m.Match(hit{stem: "/a", status: "404"}.record(t), &facts, nil)
+	m.Match(hit{stem: "/a", status: "404"}.record(t), &facts)
 	if runs, faults := m.Counts(); runs != 2 || faults != 0 {
 		t.Errorf("%d runs, %d faults, want 2 and 0", runs, faults)
 	}

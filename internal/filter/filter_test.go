@@ -78,7 +78,7 @@ func TestHelpers(t *testing.T) {
 		}
 		var facts Facts
 		r := hit{stem: "/"}.record(t)
-		if got := s.NewMatcher().Match(r, &facts, nil); len(got) != 1 {
+		if got := indexes(s.NewMatcher().Match(r, &facts)); len(got) != 1 {
 			t.Errorf("%s is false", text)
 		}
 		if got := plainMatch(s, r, &facts); len(got) != 1 {
@@ -126,7 +126,7 @@ func TestValues(t *testing.T) {
 	seen := make([]map[uint64]string, len(texts))
 	for _, h := range hits {
 		r := h.record(t)
-		m.Match(r, &Facts{}, nil)
+		m.Match(r, &Facts{})
 		q := requestOf(r)
 		e := q.event()
 		for i, text := range map[int]string{

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"bytes"
 	"hash/maphash"
 	"math/bits"
 
@@ -34,10 +33,12 @@ type Matcher struct {
 
 	factWords int
 
-	bits  []uint64 // of the record: a combination of atoms
-	url   []uint64 // of path and query
-	known []uint64 // combinations, and which filters hold for each
-	sets  int      // how many words hold a set of filters
+	bits   []uint64 // of the record: a combination of atoms
+	url    []uint64 // of path and query
+	known  []uint64 // combinations, and which filters hold for each
+	stride int      // how many words each takes of known
+	sets   int      // how many words hold a set of filters
+	asked  []uint64 // a set of filters
 
 	machine vm.VM
 	record  *cloudfront.Record
@@ -56,7 +57,8 @@ type Matcher struct {
 // NewMatcher returns a Matcher for one goroutine.
 func (s *Set) NewMatcher() *Matcher {
 	m := &Matcher{set: s, bits: make([]uint64, s.words), sets: (len(s.filters) + 63) / 64, factWords: (len(s.opt.Facts) + 63) / 64}
-	m.known = make([]uint64, rememberedCombos*m.stride())
+	m.stride = 1 + s.words + 2*m.sets
+	m.known = make([]uint64, rememberedCombos*m.stride)
 	if s.target != nil {
 		words := s.target.words
 		m.target = newTarget(s.target)
@@ -77,29 +79,41 @@ func (s *Set) NewMatcher() *Matcher {
 	return m
 }
 
-func (m *Matcher) stride() int { return 1 + m.set.words + 2*m.sets }
-
-// Match appends the indexes of the filters that hold of the record, ascending. The
-// record and the facts must stay as they are until Value has been called for all that
-// is wanted. Nothing is allocated for columns that were seen before, unless a filter
-// has to be interpreted.
-func (m *Matcher) Match(r *cloudfront.Record, facts *Facts, dst []uint16) []uint16 {
+// Match returns the set of the filters that hold of the record: bit i&63 of word i>>6 is
+// filter i. It is good until the next call. The record and the facts must stay as they are
+// until Value has been called for all that is wanted. Nothing is allocated for columns that
+// were seen before, unless a filter has to be interpreted.
+//
+// slot, below Slots, says where the set is remembered, for callers that keep more with it:
+// it is what it was when this slot was returned last, unless isNew. It is negative where
+// the set is not remembered.
+func (m *Matcher) Match(r *cloudfront.Record, facts *Facts) (set []uint64, slot int, isNew bool) {
 	m.record, m.facts, m.env, m.valued = r, facts, nil, 0
 	m.combine(r, facts)
-	hold, ask := m.look()
-	for i := range hold {
-		yes := hold[i]
-		for rest := ask[i]; rest != 0; rest &= rest - 1 {
-			bit := bits.TrailingZeros64(rest)
-			if m.interpret(i<<6 + bit) {
-				yes |= 1 << bit
-			}
-		}
-		for ; yes != 0; yes &= yes - 1 {
-			dst = append(dst, uint16(i<<6+bits.TrailingZeros64(yes)))
+	slot, isNew = m.look()
+	hold, ask := m.verdict(slot)
+	for _, unsure := range ask {
+		if unsure != 0 {
+			return m.ask(hold, ask), -1, true
 		}
 	}
-	return dst
+	return hold, slot, isNew
+}
+
+// Slots is how many sets a Matcher remembers.
+const Slots = rememberedCombos
+
+// ask adds to the filters that hold those of which only expr can tell, if they do.
+func (m *Matcher) ask(hold, unsure []uint64) []uint64 {
+	m.asked = append(m.asked[:0], hold...)
+	for i, rest := range unsure {
+		for ; rest != 0; rest &= rest - 1 {
+			if at := i<<6 + bits.TrailingZeros64(rest); m.interpret(at) {
+				setBit(m.asked, at)
+			}
+		}
+	}
+	return m.asked
 }
 
 // combine sets the bits of a record.
@@ -121,22 +135,13 @@ func (m *Matcher) combine(r *cloudfront.Record, facts *Facts) {
 	}
 }
 
-// split is Record.Path and Record.Query in one.
-func split(r *cloudfront.Record) (path, query []byte) {
-	stem := r.Raw(cloudfront.FieldCSURIStem)
-	if before, after, ok := bytes.Cut(stem, []byte{'?'}); ok {
-		return before, after
-	}
-	return stem, r.Raw(cloudfront.FieldCSURIQuery)
-}
-
 // behindPath makes the key of a path with a query another than without.
 const behindPath = 0x9e3779b97f4a7c15
 
 // pathAndQuery returns the bits of path and query.
 func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	u, seed := m.target, m.set.seed
-	stem, query := split(r)
+	stem, query := r.Target()
 	key := maphash.Bytes(seed, stem)
 	if len(query) == 0 {
 		flags, words, hit := m.stems.slot(key)
@@ -196,22 +201,22 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 	return words
 }
 
-// look returns which filters hold for the combination in m.bits, and which only expr
-// can tell of.
-func (m *Matcher) look() (hold, ask []uint64) {
+// look returns where what holds for the combination in m.bits is known, and whether it had
+// to be found out.
+func (m *Matcher) look() (at int, isNew bool) {
 	h := uint64(behindPath)
 	for _, w := range m.bits {
 		h = (h ^ w) * 0xbf58476d1ce4e5b9
 		h ^= h >> 29
 	}
-	n := m.set.words
-	slot := m.known[int(h&(rememberedCombos-1))*m.stride():][:m.stride()]
-	hold, ask = slot[1+n:][:m.sets], slot[1+n+m.sets:]
-	if slot[0] != 0 && equal(slot[1:][:n], m.bits) {
-		return hold, ask
+	at = int(h & (rememberedCombos - 1))
+	slot := m.known[at*m.stride:][:m.stride]
+	if slot[0] != 0 && equal(slot[1:][:len(m.bits)], m.bits) {
+		return at, false
 	}
 	slot[0] = 1
 	copy(slot[1:], m.bits)
+	hold, ask := m.verdict(at)
 	clear(hold)
 	clear(ask)
 	for i := range m.set.first {
@@ -225,7 +230,14 @@ func (m *Matcher) look() (hold, ask []uint64) {
 			setBit(ask, i)
 		}
 	}
-	return hold, ask
+	return at, true
+}
+
+// verdict returns which filters hold for a known combination, and which only expr can tell
+// of.
+func (m *Matcher) verdict(at int) (hold, ask []uint64) {
+	both := m.known[at*m.stride+1+m.set.words:][:2*m.sets]
+	return both[:m.sets], both[m.sets:]
 }
 
 func equal(a, b []uint64) bool {

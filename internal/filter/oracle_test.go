@@ -70,7 +70,7 @@ func TestOracle(t *testing.T) {
 		found := map[string]bool{}
 		var facts Facts
 		oracleRecords(t, c.log, func(i int, r *cloudfront.Record) {
-			got := m.Match(r, &facts, nil)
+			got := indexes(m.Match(r, &facts))
 			for _, f := range got {
 				found[filters[f].Name+" "+r.Addr.String()] = true
 			}

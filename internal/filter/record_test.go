@@ -55,3 +55,13 @@ func orElse(s, other string) string {
 	}
 	return s
 }
+
+// indexes are the numbers in a set.
+func indexes(set []uint64, _ int, _ bool) (list []uint16) {
+	for i := range uint16(64 * len(set)) {
+		if set[i>>6]>>(i&63)&1 != 0 {
+			list = append(list, i)
+		}
+	}
+	return list
+}

@@ -31,7 +31,7 @@ func TestWhy(t *testing.T) {
 		for _, i := range tt.facts {
 			f.Set(i)
 		}
-		holds := len(m.Match(hit{stem: "/a", host: "www.example.com"}.record(t), &f, nil)) == 1
+		holds := len(indexes(m.Match(hit{stem: "/a", host: "www.example.com"}.record(t), &f))) == 1
 		got := m.Why(0)
 		if !slices.Equal(got.Met, tt.met) || !slices.Equal(got.Unmet, tt.unmet) {
 			t.Errorf("%s with %v: met %q, unmet %q; want %q and %q", tt.filter, tt.facts, got.Met, got.Unmet, tt.met, tt.unmet)

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"weir/internal/agent"
 	"weir/internal/cloudfront"
@@ -11,52 +12,88 @@ import (
 
 // client returns what a record says of who sent it.
 func (m *Matcher) client(r *cloudfront.Record) uint64 {
-	m.who = m.agents.Read(r)
-	kind := m.who.Claim.Kind
-	var f uint64
-	for _, t := range kinds {
-		if kind&t.kind != 0 {
-			f |= t.fact
-		}
+	who := m.agents.Read(r)
+	m.who = who
+	if who.Note == 0 {
+		who.Note = noted | m.note(who, r.Raw(cloudfront.FieldCSUserAgent))
 	}
-	if kind&agent.Known != 0 {
-		switch m.agents.Verify(m.who, r) {
+	from := origin(r)
+	f := who.Note&^noted | ofSigns[who.Signs(r)] | from | m.claims(r, from)
+	if who.Claim.Kind&agent.Known != 0 {
+		switch m.agents.Verify(who, r) {
 		case agent.Genuine:
 			f |= isCrawler
 		case agent.Impostor:
 			f |= isImpostor
 		case agent.Unknown:
 			// A preview or a monitor asks for one page: that it may be one excuses nothing.
-			if class := m.who.Claim.Crawler.Class(); class == agent.Search || class == agent.Analytics || class == agent.Archive {
+			if class := who.Claim.Crawler.Class(); class == agent.Search || class == agent.Analytics || class == agent.Archive {
 				f |= isAlleged
 			}
 		}
 	}
-	if kind&agent.Browser != 0 && m.who.Contradicts(r) != 0 {
+	if who.Contradicts(r) != 0 {
 		f |= isContradiction
 	}
-	signs := m.who.Signs(r)
-	if signs&agent.SignCookie != 0 {
-		f |= hasCookie
-	}
-	if signs&agent.SignAuthorization != 0 {
-		f |= hasAuth
-	}
-	if signs&agent.SignReferer != 0 {
-		f |= hasReferer
-	}
-	if signs&agent.SignsKnown != 0 && signs&(agent.SignCookie|agent.SignAuthorization|agent.SignReferer) == 0 {
-		f |= isUnattached
-	}
-	switch {
-	case signs&(agent.SignCookie|agent.SignAuthorization|agent.SignReferer|agent.SignFetchMetadata) != 0:
-		f |= isFamiliar
-	case signs&agent.SignsKnown != 0:
-		f |= isStranger
-	}
-	from := origin(r)
-	return f | from | m.claims(r, from)
+	return f
 }
+
+// noted is set in every note, which otherwise holds facts of the request.
+const noted = 1 << 63
+
+// note returns what follows from a client alone.
+func (m *Matcher) note(c *agent.Client, userAgent []byte) (f uint64) {
+	kind := c.Claim.Kind
+	for _, t := range kinds {
+		if kind&t.kind != 0 {
+			f |= t.fact
+		}
+	}
+	if userAgent == nil {
+		return f
+	}
+	if kind&agent.Browser == 0 {
+		f |= m.packager(userAgent)
+	}
+	return f | attack(m.scanner.UserAgent(userAgent))
+}
+
+// attack says which facts follow from what a header holds.
+func attack(f payload.Finding) (facts uint64) {
+	if f&payload.Lookup != 0 {
+		facts |= hasLookup
+	}
+	if f != 0 {
+		facts |= hasHeaderAttack
+	}
+	return facts
+}
+
+// ofSigns holds the facts that follow from each set of signs.
+var ofSigns = func() (facts [agent.SignsKnown << 1]uint64) {
+	for i := range facts {
+		signs, f := agent.Signs(i), &facts[i]
+		for _, t := range [...]struct {
+			sign agent.Signs
+			fact uint64
+		}{{agent.SignCookie, hasCookie}, {agent.SignAuthorization, hasAuth}, {agent.SignReferer, hasReferer}} {
+			if signs&t.sign != 0 {
+				*f |= t.fact
+			}
+		}
+		const attached = agent.SignCookie | agent.SignAuthorization | agent.SignReferer
+		if signs&agent.SignsKnown != 0 && signs&attached == 0 {
+			*f |= isUnattached
+		}
+		switch {
+		case signs&(attached|agent.SignFetchMetadata) != 0:
+			*f |= isFamiliar
+		case signs&agent.SignsKnown != 0:
+			*f |= isStranger
+		}
+	}
+	return facts
+}()
 
 // kinds says which facts follow from what a user agent claims.
 var kinds = [...]struct {
@@ -74,24 +111,10 @@ var kinds = [...]struct {
 	{agent.Broken, isBroken},
 }
 
-// agentVerdicts is how many verdicts on user agents a Matcher keeps: a power of two.
-const agentVerdicts = 1024
-
-// claims returns what the headers hold in which a client may claim anything.
+// claims returns what the headers hold, beside the user agent, in which a client may claim
+// anything.
 func (m *Matcher) claims(r *cloudfront.Record, from uint64) uint64 {
 	var f payload.Finding
-	var facts uint64
-	if raw := r.Raw(cloudfront.FieldCSUserAgent); raw != nil {
-		hash := m.who.Agent()
-		v := &m.claimed[hash%agentVerdicts]
-		if v.hash != hash {
-			*v = claimVerdict{hash, m.scanner.UserAgent(raw), m.packager(raw)}
-		}
-		f = v.finding
-		if m.who.Claim.Kind&agent.Browser == 0 {
-			facts = v.facts
-		}
-	}
 	// On a page whose own address holds the words, everything that it loads carries
 	// them as its referer, in a column of its own and among the headers.
 	if from == isExternal {
@@ -102,24 +125,13 @@ func (m *Matcher) claims(r *cloudfront.Record, from uint64) uint64 {
 	if raw := r.Raw(cloudfront.FieldXForwardedFor); raw != nil && bytes.IndexByte(raw, '%') >= 0 {
 		f |= m.scanner.Header(raw)
 	}
-	for _, field := range [...]cloudfront.Field{cloudfront.FieldCSCookie, cloudfront.FieldCSHeaders} {
-		if raw := r.Raw(field); raw != nil && hasBrace(raw) && !(from == isLinked && field == cloudfront.FieldCSHeaders) {
-			f |= m.scanner.Header(raw) & payload.Lookup
-		}
+	if raw := r.Raw(cloudfront.FieldCSCookie); raw != nil && hasBrace(raw) {
+		f |= m.scanner.Header(raw) & payload.Lookup
 	}
-	if f&payload.Lookup != 0 {
-		facts |= hasLookup
+	if raw := r.Raw(cloudfront.FieldCSHeaders); raw != nil && from != isLinked && hasBrace(raw) {
+		f |= m.scanner.Header(raw) & payload.Lookup
 	}
-	if f != 0 {
-		facts |= hasHeaderAttack
-	}
-	return facts
-}
-
-type claimVerdict struct {
-	hash    uint64
-	finding payload.Finding
-	facts   uint64
+	return attack(f)
 }
 
 // packager says whether a user agent begins with the name of a package manager.
@@ -152,12 +164,30 @@ func mayHold(raw []byte) bool {
 }
 
 // hasBrace reports whether a column may hold a '{', without which there is no look-up
-// and no shell function. CloudFront escapes it, and clients may have before.
+// and no shell function. CloudFront escapes it, and clients may have before: then there is
+// a "7B" in it, in either case.
 func hasBrace(raw []byte) bool {
-	if bytes.IndexByte(raw, '%') < 0 {
-		return bytes.IndexByte(raw, '{') >= 0
+	const every, high = 0x0101010101010101, 0x8080808080808080
+	var last byte
+	for len(raw) >= 8 {
+		w := binary.LittleEndian.Uint64(raw)
+		seven, b, brace := w^'7'*every, (w|0x20*every)^'b'*every, w^'{'*every
+		// The high bit of a byte says that it is not 0.
+		seven = (seven&^high + high - every) | seven
+		b = (b&^high + high - every) | b
+		brace = (brace&^high + high - every) | brace
+		if (seven<<8|0x80|b)&brace&high != high || last == '7' && raw[0]|0x20 == 'b' {
+			return true
+		}
+		last, raw = raw[7], raw[8:]
 	}
-	return bytes.Contains(raw, []byte("7B")) || bytes.Contains(raw, []byte("7b")) || bytes.IndexByte(raw, '{') >= 0
+	for _, c := range raw {
+		if c == '{' || last == '7' && c|0x20 == 'b' {
+			return true
+		}
+		last = c
+	}
+	return false
 }
 
 // translation says which facts follow from what path or query hold.

@@ -42,8 +42,8 @@ func (s *Set) interpreted(i int, x expression) (why string, yes bool) {
 	if x == sc.condition || x == sc.overflow {
 		return "it speaks of all that is in a bucket", true
 	}
-	for _, u := range s.uses {
-		if int(u.hit.Scenario) != i || u.hit.Effect != Pour {
+	for f, u := range s.uses {
+		if int(s.hits[f].Scenario) != i || s.hits[f].Effect != Pour {
 			continue
 		}
 		for _, v := range []struct {
@@ -56,8 +56,8 @@ func (s *Set) interpreted(i int, x expression) (why string, yes bool) {
 		}
 	}
 	of := map[Effect]expression{Pour: sc.filter, Drain: sc.drain, Cancel: sc.cancel, Shield: sc.shield}
-	for f, u := range s.uses {
-		if int(u.hit.Scenario) == i && of[u.hit.Effect] == x {
+	for f, hit := range s.hits {
+		if int(hit.Scenario) == i && of[hit.Effect] == x {
 			why = s.filters.Explain(f).Interpreted
 			return why, why != ""
 		}

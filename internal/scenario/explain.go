@@ -38,12 +38,12 @@ type Reason struct {
 // i. It is slow, and for people.
 func (m *Matcher) Why(i int) []Reason {
 	var list []Reason
-	for f, u := range m.set.uses {
-		if int(u.hit.Scenario) != i {
+	for f, hit := range m.set.hits {
+		if int(hit.Scenario) != i {
 			continue
 		}
 		c := m.filters.Why(f)
-		list = append(list, Reason{u.hit.Scenario, u.hit.Effect, len(c.Unmet) == 0, c.Met, c.Unmet})
+		list = append(list, Reason{hit.Scenario, hit.Effect, len(c.Unmet) == 0, c.Met, c.Unmet})
 	}
 	return list
 }

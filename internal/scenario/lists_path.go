@@ -26,7 +26,7 @@ func join(lists ...[]match.Needle[uint64]) []match.Needle[uint64] {
 
 // pathNeedles are looked for in the decoded path, in lower case.
 func pathNeedles() []match.Needle[uint64] {
-	return join(restrictedPaths(), secretPaths(), backupPaths(), shellPaths(), adminPaths(), exploitPaths(), loginPaths(), apiPaths(), customaryPaths(), list(isPackager, match.Anywhere, "/@v/", "/@latest"))
+	return join(restrictedPaths(), secretPaths(), backupPaths(), shellPaths(), adminPaths(), exploitPaths(), loginPaths(), apiPaths(), customaryPaths(), staticPaths(), list(isPackager, match.Anywhere, "/@v/", "/@latest"))
 }
 
 // secretPaths hold what no site means to serve, and what a request for can mean

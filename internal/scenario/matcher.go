@@ -1,6 +1,9 @@
 package scenario
 
 import (
+	"math/bits"
+	"slices"
+
 	"weir/internal/agent"
 	"weir/internal/cloudfront"
 	"weir/internal/filter"
@@ -51,18 +54,18 @@ func (h *Hit) Records() uint32 { return max(1, uint32(h.Sample)) }
 // goroutine, since it keeps scratch and the verdicts on columns that come again
 // and again.
 type Matcher struct {
-	set     *Set
-	filters *filter.Matcher
-	agents  *agent.Reader
-	scanner *payload.Scanner
-	paths   []pathVerdict
-	claimed []claimVerdict
-	queries []queryVerdict
+	set      *Set
+	filters  *filter.Matcher
+	agents   *agent.Reader
+	scanner  *payload.Scanner
+	paths    []pathVerdict
+	outlines []outline
+	last     outline // of a set that is not kept
+	queries  []queryVerdict
 
 	facts filter.Facts
-	holds []uint16
 	path  *pathVerdict // of the record at hand, as what follows
-	who   agent.Client
+	who   *agent.Client
 	lot   lot
 
 	decoded []byte // scratch
@@ -72,13 +75,13 @@ type Matcher struct {
 // NewMatcher returns a Matcher for one goroutine.
 func (s *Set) NewMatcher() *Matcher {
 	return &Matcher{
-		set:     s,
-		filters: s.filters.NewMatcher(),
-		agents:  s.crawlers.NewReader(s.seed),
-		scanner: payload.New(),
-		paths:   make([]pathVerdict, pathVerdicts),
-		queries: make([]queryVerdict, queryVerdicts),
-		claimed: make([]claimVerdict, agentVerdicts),
+		set:      s,
+		filters:  s.filters.NewMatcher(),
+		agents:   s.crawlers.NewReader(s.seed),
+		scanner:  payload.New(),
+		paths:    make([]pathVerdict, pathVerdicts),
+		outlines: make([]outline, filter.Slots),
+		queries:  make([]queryVerdict, queryVerdicts),
 	}
 }
 
@@ -96,19 +99,47 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 	} else {
 		m.path = nil
 	}
-	m.holds = m.filters.Match(r, &m.facts, m.holds[:0])
+	set, slot, isNew := m.filters.Match(r, &m.facts)
+	o := &m.last
+	if slot >= 0 {
+		o = &m.outlines[slot]
+	}
+	if isNew {
+		m.set.outline(o, set)
+	}
+	first := len(hits)
+	hits = append(hits, o.hits...)
 	m.lot = lot{}
-	for _, i := range m.holds {
-		u := &m.set.uses[i]
-		hits = append(hits, u.hit)
-		if u.plain {
-			continue
-		}
-		if !m.complete(r, u, &hits[len(hits)-1]) {
-			hits = hits[:len(hits)-1]
+	for i := len(o.open) - 1; i >= 0; i-- { // backwards, as one may fall out
+		at := first + int(o.open[i].hit)
+		if !m.complete(r, &m.set.uses[o.open[i].use], &hits[at]) {
+			hits = slices.Delete(hits, at, at+1)
 		}
 	}
 	return hits
+}
+
+// An outline is what is known of hits by which filters hold alone. It is kept for each set
+// of filters, as the filters' Matcher does.
+type outline struct {
+	hits []Hit
+	open []openHit // of which more follows from the record
+}
+
+type openHit struct{ hit, use uint16 } // indexes in the outline's hits and the Set's uses
+
+// outline makes an outline of a set of filters.
+func (s *Set) outline(o *outline, filters []uint64) {
+	o.hits, o.open = o.hits[:0], o.open[:0]
+	for i, rest := range filters {
+		for ; rest != 0; rest &= rest - 1 {
+			at := i<<6 + bits.TrailingZeros64(rest)
+			if s.uses[at].open {
+				o.open = append(o.open, openHit{uint16(len(o.hits)), uint16(at)})
+			}
+			o.hits = append(o.hits, s.hits[at])
+		}
+	}
 }
 
 // complete adds to a hit what follows from the record, and reports whether there is such
@@ -117,7 +148,7 @@ func (m *Matcher) complete(r *cloudfront.Record, u *use, hit *Hit) (ok bool) {
 	if hit.Sample > 1 && !m.lot.draw(r, hit) {
 		return false
 	}
-	if hit.Group, ok = m.fingerprint(r, &u.group); !ok || u.hit.Effect != Pour {
+	if hit.Group, ok = m.fingerprint(r, &u.group); !ok || hit.Effect != Pour {
 		return ok
 	}
 	if hit.Distinct, ok = m.fingerprint(r, &u.distinct); hit.Distinct == 0 && u.distinct.value > 0 {

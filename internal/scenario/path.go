@@ -1,56 +1,102 @@
 package scenario
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+	"strings"
 
-// isStatic reports whether a decoded path names a part that pages are made of, by
+	"weir/internal/match"
+)
+
+// static says whether a path, without escapes, names a part that pages are made of, by
 // its ending. A missing one says more about the site than about the client. What
 // servers do not read of a path does not make it one: "/x.php;a.js", "/x.php/a.css".
-func isStatic(path []byte) bool {
+func static(path []byte) uint64 {
 	if i := bytes.IndexByte(path, ';'); i >= 0 {
 		path = path[:i]
 	}
 	dot := bytes.LastIndexByte(path, '.')
-	if dot < 0 || bytes.IndexByte(path[dot:], '/') >= 0 || !isStaticEnding(path[dot+1:]) {
-		return false
+	if dot < 0 {
+		return 0
 	}
-	for dir := path[:bytes.LastIndexByte(path, '/')+1]; len(dir) > 0; {
-		i := bytes.IndexByte(dir, '/')
-		if j := bytes.LastIndexByte(dir[:i], '.'); j >= 0 && isProgram(dir[j+1:i]) {
+	var buf [longestEnding]byte
+	facts := ofEnding[string(lowEnding(path[dot+1:], &buf))]
+	if facts == 0 || runsProgram(path) {
+		return 0
+	}
+	return facts
+}
+
+// runsProgram reports whether a segment before the last is the name of a program.
+func runsProgram(path []byte) bool {
+	dir := path[:bytes.LastIndexByte(path, '/')+1]
+	for {
+		dot := bytes.IndexByte(dir, '.')
+		if dot < 0 {
 			return false
 		}
-		dir = dir[i+1:]
+		dir = dir[dot+1:]
+		if end := bytes.IndexByte(dir, '/'); isProgram(dir[:end]) {
+			return true
+		}
 	}
-	return true
+}
+
+// longestEnding is the length of the longest of all that are told from others.
+const longestEnding = len("webmanifest")
+
+// lowEnding returns an ending in lower case, in buf; nothing if it is longer than all that
+// are known.
+func lowEnding(ending []byte, buf *[longestEnding]byte) []byte {
+	if len(ending) > len(buf) {
+		return nil
+	}
+	for i, c := range ending {
+		if 'A' <= c && c <= 'Z' {
+			c |= 'a' - 'A'
+		}
+		buf[i] = c
+	}
+	return buf[:len(ending)]
 }
 
 func isProgram(ending []byte) bool {
-	switch string(ending) {
+	var buf [longestEnding]byte
+	switch string(lowEnding(ending, &buf)) {
 	case "php", "php3", "php4", "php5", "php7", "phtml", "asp", "aspx", "ashx", "asmx", "jsp", "jspx", "do", "action", "cgi", "pl", "py", "rb", "cfm":
 		return true
 	}
 	return false
 }
 
-func isStaticEnding(ending []byte) bool {
-	switch string(ending) {
-	case "css", "js", "mjs", "cjs", "map", "wasm", "webmanifest", "vtt", "srt", "key",
-		"glb", "gltf", "lottie", "riv", "atlas", "pbf", "mvt", "ktx2", "basis":
-		return true
-	}
-	return isMediaEnding(ending)
-}
+// Endings of parts of pages. Media are what people look at and listen to, and fonts: nobody
+// guesses names of those.
+var (
+	partEndings  = strings.Fields("css js mjs cjs map wasm webmanifest vtt srt key glb gltf lottie riv atlas pbf mvt ktx2 basis")
+	mediaEndings = strings.Fields(`png jpg jpeg gif webp avif svg ico bmp tif tiff heic jxl apng cur
+		woff woff2 ttf otf eot
+		mp4 m4v webm mov mp3 m4a ogg oga ogv opus wav flac aac m3u8 mpd ts m4s m4f cmfv cmfa`)
+)
 
-// isMediaEnding reports whether an ending is that of what people look at and listen
-// to, or of a font. Nobody guesses names of those.
-func isMediaEnding(ending []byte) bool {
-	switch string(ending) {
-	case "png", "jpg", "jpeg", "gif", "webp", "avif", "svg", "ico", "bmp", "tif", "tiff", "heic", "jxl", "apng", "cur",
-		"woff", "woff2", "ttf", "otf", "eot",
-		"mp4", "m4v", "webm", "mov", "mp3", "m4a", "ogg", "oga", "ogv", "opus", "wav", "flac", "aac",
-		"m3u8", "mpd", "ts", "m4s", "m4f", "cmfv", "cmfa":
-		return true
+// ofEnding says what each ending tells of a path.
+var ofEnding = func() map[string]uint64 {
+	facts := map[string]uint64{}
+	for _, ending := range partEndings {
+		facts[ending] = pathStatic
 	}
-	return false
+	for _, ending := range mediaEndings {
+		facts[ending] = pathStatic | pathMedia
+	}
+	return facts
+}()
+
+// staticPaths end like those of parts of pages. Those that run a program are none: see
+// runsProgram.
+func staticPaths() (needles []match.Needle[uint64]) {
+	for _, ending := range slices.Concat(partEndings, mediaEndings) {
+		needles = append(needles, match.Needle[uint64]{Text: "." + ending, Flags: ofEnding[ending], Edge: match.AtEnd})
+	}
+	return needles
 }
 
 // appendPart appends the decoded path of a part of pages to dst with every piece of

@@ -4,31 +4,34 @@ import (
 	"bytes"
 	"hash/maphash"
 	"strconv"
+	"unsafe"
 
 	"weir/internal/cloudfront"
 	"weir/internal/payload"
+	"weir/internal/prefetch"
 )
 
 // How many verdicts a Matcher keeps of each kind: powers of two.
 const (
-	pathVerdicts  = 4096
+	pathVerdicts  = 8192
 	queryVerdicts = 1024
 )
 
 // A verdict is kept under the hash of its column: a seeded 64-bit hash stands for
 // the column. It takes the place of another verdict whose hash ends alike.
 type (
-	pathVerdict struct {
+	pathVerdict struct { // 64 bytes, a cache line
 		hash  uint64
 		facts uint64 // of the request
 
 		place uint64 // of the host and path that learn took note of last, and
-		hour  uint64 // when
+		hour  uint32 // when
 
 		// Fingerprints that few records need; 0 until shapes was called.
 		shape  uint32 // of the path without what numbers its things
 		parent uint32 // of the shape above the last segment, or of all of it near the root
 		top    uint32 // of the first segment
+		_      [3]uint64
 	}
 	queryVerdict struct {
 		hash  uint64
@@ -38,15 +41,20 @@ type (
 
 // find finds out everything about a record that filters may ask for.
 func (m *Matcher) find(r *cloudfront.Record) {
+	path, query := r.Target()
+	hash := maphash.Bytes(m.set.seed, path)
+	m.path = &m.paths[hash%pathVerdicts]
+	prefetch.Line(unsafe.Pointer(m.path))
 	answer := m.set.answer(r)
-	path := r.Path()
-	query := r.Query()
-	m.path = m.readPath(path)
-	f := m.path.facts | method(r)
+	f := m.client(r) | method(r)
+	if m.path.hash != hash {
+		m.set.site.fetch(placeOf(hash, maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost))))
+		*m.path = pathVerdict{hash: hash, facts: m.readPath(path)}
+	}
+	f |= m.path.facts
 	if len(query) > 0 {
 		f |= m.readQuery(query)
 	}
-	f |= m.client(r)
 	if f&pathXMLRPC != 0 {
 		f |= jetpack(r, path, query)
 	}
@@ -110,13 +118,12 @@ func (m *Matcher) conclude(r *cloudfront.Record, request, f uint64) uint64 {
 
 // learn takes note of a path that is there, and returns what is known of it.
 func (m *Matcher) learn(r *cloudfront.Record, f uint64) uint64 {
-	place, hour := m.place(r), uint64(r.Time/msPerHour)
+	place, hour := m.place(r), uint32(r.Time/msPerHour)
 	if m.path.place == place && m.path.hour == hour {
 		return wasKnown
 	}
 	m.path.place, m.path.hour = place, hour
-	if m.set.site.knows(place, r.Time) {
-		m.set.site.learn(place, r.Time)
+	if m.set.site.renew(place, r.Time) {
 		return wasKnown
 	}
 	if f&(wasOK|wasHTML) == wasOK|wasHTML {
@@ -135,8 +142,10 @@ func (m *Matcher) learn(r *cloudfront.Record, f uint64) uint64 {
 
 // place is the hash of a record's host and path.
 func (m *Matcher) place(r *cloudfront.Record) uint64 {
-	return mix(m.path.hash, maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)))
+	return placeOf(m.path.hash, maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)))
 }
+
+func placeOf(path, host uint64) uint64 { return mix(path, host) }
 
 // slow reports whether an answer took more than a second.
 func slow(r *cloudfront.Record) bool {
@@ -184,22 +193,19 @@ func thousandths(raw []byte) uint64 {
 	return n
 }
 
-// readPath returns what a path says. The verdict is good until the next call.
-func (m *Matcher) readPath(raw []byte) *pathVerdict {
-	hash := maphash.Bytes(m.set.seed, raw)
-	v := &m.paths[hash%pathVerdicts]
-	if v.hash != hash {
-		m.decoded, _ = appendEnds(m.decoded[:0], raw)
-		f := m.set.paths.Find(m.decoded)
-		if isStatic(m.decoded) {
-			f |= pathStatic
-			if isMediaEnding(m.decoded[bytes.LastIndexByte(m.decoded, '.')+1:]) {
-				f |= pathMedia
+// readPath returns what a path says that was not met before. Many are, so a usual one is
+// read once, as it is logged.
+func (m *Matcher) readPath(raw []byte) uint64 {
+	if len(raw) <= pathWhole {
+		if f, made := m.set.paths.FindOf(raw, &payload.PathBytes); made&payload.Odd == 0 {
+			if f&pathStatic != 0 && runsProgram(raw) {
+				f &^= pathStatic | pathMedia
 			}
+			return f | findings(m.scanner.PathOf(raw, made))
 		}
-		*v = pathVerdict{hash: hash, facts: f | findings(m.scanner.Path(raw))}
 	}
-	return v
+	m.decoded, _ = appendEnds(m.decoded[:0], raw)
+	return m.set.paths.Find(m.decoded)&^(pathStatic|pathMedia) | static(m.decoded) | findings(m.scanner.Path(raw))
 }
 
 // What a path names stands in its first segments and in its last. Of one of more than

@@ -31,7 +31,8 @@ type Options struct {
 // they share, too.
 type Set struct {
 	scenarios  []Scenario
-	uses       []use                    // one for each filter
+	hits       []Hit                    // one for each filter, but for what follows from the record
+	uses       []use                    // one for each filter: what does
 	queues     [][]*filter.QueueProgram // by scenario; all have to hold
 	filters    *filter.Set
 	blocks     []uint16 // statuses of our blocks
@@ -43,10 +44,9 @@ type Set struct {
 	needsFacts bool
 }
 
-// A use is what a filter is for.
+// A use is what follows from a record where a filter holds.
 type use struct {
-	hit      Hit  // but for what follows from the record
-	plain    bool // nothing does
+	open     bool // something does
 	by       weight
 	group    key
 	distinct key
@@ -71,7 +71,7 @@ func Compile(list []Scenario, opt Options) (*Set, error) {
 		blocks:    slices.Clone(opt.BlockStatuses),
 		crawlers:  opt.Crawlers,
 		seed:      maphash.MakeSeed(),
-		paths:     match.New(pathNeedles()),
+		paths:     match.NewFolded(pathNeedles()),
 		packagers: match.New(packagers()),
 		site:      newSite(),
 	}
@@ -141,7 +141,6 @@ func (c *compiler) add(index int) {
 	if slices.Contains(distinctParts, partRange) {
 		c.errs = append(c.errs, fmt.Errorf("%s:%d: distinct: %s is for groupby only", s.file, s.distinct.line, partNames[partRange].Name))
 	}
-	u := use{hit: Hit{Scenario: uint16(index), Weight: WholeEvent}, group: group}
 	for _, f := range []struct {
 		expression
 		effect Effect
@@ -149,20 +148,20 @@ func (c *compiler) add(index int) {
 		if f.text == "" {
 			continue
 		}
-		v := u
-		v.hit.Effect = f.effect
+		u := use{group: group}
+		hit := Hit{Scenario: uint16(index), Effect: f.effect, Weight: WholeEvent}
 		switch f.effect {
 		case Pour:
-			v.distinct, v.by = distinct, s.weight
+			u.distinct, u.by = distinct, s.weight
 			if n := s.Sampling(); n > 1 {
-				v.hit.Sample, v.hit.Weight = uint8(n), WholeEvent*uint32(n)
+				hit.Sample, hit.Weight = uint8(n), WholeEvent*uint32(n)
 			}
 		case Drain:
-			v.hit.Weight = WholeEvent * uint32(s.drainBy)
+			hit.Weight = WholeEvent * uint32(s.drainBy)
 		}
-		v.plain = v.group.isEmpty() && v.distinct.isEmpty() && v.by == weightOne && v.hit.Sample == 0
+		u.open = !u.group.isEmpty() || !u.distinct.isEmpty() || u.by != weightOne || hit.Sample > 1
 		c.filters = append(c.filters, s.source(f.expression))
-		c.set.uses = append(c.set.uses, v)
+		c.set.hits, c.set.uses = append(c.set.hits, hit), append(c.set.uses, u)
 	}
 	for _, x := range []expression{s.condition, s.overflow} {
 		if x.text == "" {
@@ -185,12 +184,12 @@ func (c *compiler) sort() {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(c.set.uses[a].hit.Effect) - int(c.set.uses[b].hit.Effect) })
-	filters, uses := make([]filter.Source, len(order)), make([]use, len(order))
+	slices.SortStableFunc(order, func(a, b int) int { return int(c.set.hits[a].Effect) - int(c.set.hits[b].Effect) })
+	filters, hits, uses := make([]filter.Source, len(order)), make([]Hit, len(order)), make([]use, len(order))
 	for i, from := range order {
-		filters[i], uses[i] = c.filters[from], c.set.uses[from]
+		filters[i], hits[i], uses[i] = c.filters[from], c.set.hits[from], c.set.uses[from]
 	}
-	c.filters, c.set.uses = filters, uses
+	c.filters, c.set.hits, c.set.uses = filters, hits, uses
 }
 
 // key collects what a fingerprint is made of.

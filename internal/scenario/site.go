@@ -1,6 +1,11 @@
 package scenario
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"weir/internal/prefetch"
+)
 
 // A site is what is known of the sites behind the records, learnt from the records
 // alone: which paths have been there, and which page stands for those that are not.
@@ -44,6 +49,25 @@ func (s *site) knows(hash uint64, at int64) bool {
 	}
 	return false
 }
+
+// renew is knows, and learn if it is known.
+func (s *site) renew(hash uint64, at int64) bool {
+	hour := uint64(at / msPerHour)
+	group := s.group(hash)
+	for i := range group {
+		if v := group[i].Load(); v != 0 && v>>hourBits == hash>>hourBits {
+			ago := age(hour, v)
+			if ago > 0 && ago <= knownHours {
+				group[i].Store(hash&^hourMask | hour&hourMask)
+			}
+			return ago <= knownHours
+		}
+	}
+	return false
+}
+
+// fetch begins to bring near what knows will ask for.
+func (s *site) fetch(hash uint64) { prefetch.Line(unsafe.Pointer(&s.group(hash)[0])) }
 
 // learn remembers that a path was there at a time.
 func (s *site) learn(hash uint64, at int64) {
