@@ -182,9 +182,10 @@ func TestIdleDrainsDoNotReturn(t *testing.T) {
 func TestMarksOutliveFloods(t *testing.T) {
 	m, h := new(marks), newHasher()
 	hash := func(i int) uint64 { return h.hash(key{addr: uint64(i), bits: 32, family: familyIPv4}) }
-	has := func(hash uint64) bool { return m.line(hash).has(hash) }
+	scenario := func(hash uint64) uint16 { return uint16(hash>>20) % 100 }
+	has := func(hash uint64) bool { return m.line(hash).has(hash) && m.line(hash).hasIn(hash, scenario(hash)) }
 	for i := range 4 * markedKeys {
-		m.add(hash(i))
+		m.add(hash(i), scenario(hash(i)))
 		if old := i - markedKeys/2; old >= 0 && !has(hash(old)) {
 			t.Fatalf("the mark of key %d is gone after that of key %d", old, i)
 		}

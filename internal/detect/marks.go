@@ -11,32 +11,34 @@ type marks struct {
 }
 
 // A markLine holds marks of the keys to which something was poured that a drain or a
-// cancel could take out again. Where there is no mark there is no such bucket, and a
-// record that only drains costs next to nothing: nearly all that healthy visitors do is
-// of that kind.
+// cancel could take out again, and of the scenarios in whose buckets it went. Where there
+// is no mark there is no such bucket, and a record that only drains costs next to nothing:
+// nearly all that healthy visitors do is of that kind.
 //
-// A mark is two bits of one word. Marks lie in two generations: when so many were made
-// that half a generation would soon be full, the older one is cleared and takes the new
-// ones. So what is said of a key is right for as long as fewer than markedKeys others
+// A mark is two bits of one word. Marks lie in two generations: when so many keys were
+// marked that half a generation would soon be full, the older one is cleared and takes the
+// new ones. So what is said of a key is right for as long as fewer than markedKeys others
 // failed since its own latest failure; beyond that, in a flood, a drain may be left out,
 // and after it a client with few failures is judged by those alone.
 //
 // Beside them lie the latest shields that the keys sent, as shieldsOf has them. A second
 // shield of a minute changes nothing, so one that is forgotten is only work.
 type markLine struct {
-	words [2]atomic.Uint64
-	sent  [shieldsKept]atomic.Uint64
+	keys      [2]atomic.Uint64
+	scenarios [2]atomic.Uint64 // of a key
+	sent      [shieldsKept]atomic.Uint64
 }
 
 const (
 	markBits = 14 // of the number of a line
 
 	// markedKeys is how many keys a generation takes. Then about two bits of five are
-	// set, and one key of six that has none seems to have a mark.
+	// set, and one key of six that has none seems to have a mark. The words of scenarios
+	// may be fuller: of a key that has a mark, more is looked at than need be.
 	markedKeys = 1 << 18
 
 	// shieldsKept is how many shields a line remembers: what a cache line has room for.
-	shieldsKept = 6
+	shieldsKept = 4
 )
 
 // line returns the line of the key with a hash.
@@ -44,15 +46,24 @@ func (m *marks) line(hash uint64) *markLine { return &m.lines[hash>>(64-markBits
 
 func markOf(hash uint64) uint64 { return 1<<(hash&63) | 1<<(hash>>6&63) }
 
-// add marks the key with a hash.
-func (m *marks) add(hash uint64) {
-	mark, now := markOf(hash), m.current.Load()
-	w := &m.line(hash).words[now]
+// markIn is the mark of a scenario of the key with a hash.
+func markIn(hash uint64, scenario uint16) uint64 {
+	return markOf((hash>>12 ^ uint64(scenario)) * 0x9e3779b97f4a7c15 >> 32)
+}
+
+// add marks the key with a hash, and a scenario of it.
+func (m *marks) add(hash uint64, scenario uint16) {
+	now, line := m.current.Load(), m.line(hash)
+	if mark, w := markIn(hash, scenario), &line.scenarios[now]; w.Load()&mark != mark {
+		w.Or(mark)
+	}
+	mark, w := markOf(hash), &line.keys[now]
 	if w.Load()&mark == mark || w.Or(mark)&mark == mark || m.made.Add(1) != markedKeys {
 		return
 	}
 	for i := range m.lines {
-		m.lines[i].words[now^1].Store(0)
+		m.lines[i].keys[now^1].Store(0)
+		m.lines[i].scenarios[now^1].Store(0)
 	}
 	m.current.Store(now ^ 1)
 	m.made.Store(0)
@@ -61,7 +72,13 @@ func (m *marks) add(hash uint64) {
 // has reports whether the key with a hash, whose line it is, may be marked.
 func (l *markLine) has(hash uint64) bool {
 	mark := markOf(hash)
-	return l.words[0].Load()&mark == mark || l.words[1].Load()&mark == mark
+	return l.keys[0].Load()&mark == mark || l.keys[1].Load()&mark == mark
+}
+
+// hasIn reports whether a scenario of a key that may be marked may be, too.
+func (l *markLine) hasIn(hash uint64, scenario uint16) bool {
+	mark := markIn(hash, scenario)
+	return l.scenarios[0].Load()&mark == mark || l.scenarios[1].Load()&mark == mark
 }
 
 // knows reports whether shields of a key of the line are known to be sent.

@@ -65,7 +65,7 @@ func (s *sieve) sift(r *cloudfront.Record, k key, hash uint64, hits []scenario.H
 		}
 		s.pours = true
 		if rule&ruleDrains != 0 {
-			s.engine.marks.add(hash)
+			s.engine.marks.add(hash, hits[i].Scenario)
 		}
 		hits[kept] = hits[i]
 		kept++
@@ -81,7 +81,7 @@ func (s *sieve) sift(r *cloudfront.Record, k key, hash uint64, hits []scenario.H
 			switch {
 			case rule&ruleApart != 0:
 				s.siftApart(r, k, &hits[i], rule)
-			case marked:
+			case marked && line.hasIn(hash, hits[i].Scenario):
 				s.lowers = true
 				hits[kept] = hits[i]
 				kept++
@@ -115,14 +115,14 @@ func (s *sieve) siftApart(r *cloudfront.Record, client key, hit *scenario.Hit, r
 	}
 	switch hit.Effect {
 	case scenario.Drain, scenario.Cancel:
-		if !s.engine.marks.line(a.hash).has(a.hash) {
+		if line := s.engine.marks.line(a.hash); !line.has(a.hash) || !line.hasIn(a.hash, hit.Scenario) {
 			return
 		}
 		s.lowers = true
 	case scenario.Pour:
 		s.pours = true
 		if rule&ruleDrains != 0 {
-			s.engine.marks.add(a.hash)
+			s.engine.marks.add(a.hash, hit.Scenario)
 		}
 	}
 	s.apart = append(s.apart, a)

@@ -30,7 +30,7 @@ type twin struct {
 	alerted  map[twinKey]int64
 	shields  map[twinKey]int64 // until when
 	members  map[twinMember]int64
-	marked   map[twinKey]bool // of whose buckets something may be taken out; without the scenario, but for values
+	marked   map[twinKey]bool // of whose buckets something may be taken out; without the group, but for values
 	counts   map[string]int   // records by outcome
 }
 
@@ -77,7 +77,7 @@ func (w *twin) record(r *cloudfront.Record) string {
 		if !ok {
 			continue
 		}
-		owner := twinKey{owner: k.owner}
+		owner := twinKey{owner: k.owner, scenario: k.scenario}
 		if !k.owner.IsValid() {
 			owner = k
 		}
