@@ -14,7 +14,7 @@ import (
 
 // Config is what the API is made from.
 type Config struct {
-	Store    *ban.Store
+	Store    *ban.Store          // decisions and breakers
 	Gatherer prometheus.Gatherer // what /metrics shows
 
 	// Listen is the address that the API is served on, "host:port"; Token is the
@@ -22,6 +22,8 @@ type Config struct {
 	// together.
 	Listen string
 	Token  string
+
+	Writers Writers // of IP sets; nil: there are none to show
 
 	Alive func() error    // what is wedged for good and needs a restart; nil: nothing is
 	Ready func() []string // every reason why the service is not ready; nil: it always is
@@ -66,6 +68,14 @@ func (s *server) routes() http.Handler {
 		http.MethodGet:    s.getDecision,
 		http.MethodDelete: s.removeDecision,
 	})
+	guarded.Handle("/api/v1/flush", methods{http.MethodPost: s.flush})
+	guarded.Handle("/api/v1/breakers", methods{http.MethodGet: s.listBreakers})
+	guarded.Handle("/api/v1/release", methods{http.MethodPost: s.release})
+	if s.Writers != nil {
+		guarded.Handle("/api/v1/targets", methods{http.MethodGet: s.listTargets})
+		guarded.Handle("/api/v1/diff", methods{http.MethodGet: s.listDiffs})
+		guarded.Handle("/api/v1/reconcile", methods{http.MethodPost: s.reconcile})
+	}
 	guarded.HandleFunc("/", notFound)
 
 	open := http.NewServeMux()

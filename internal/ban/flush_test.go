@@ -22,6 +22,9 @@ func TestRemoveWhereRefuses(t *testing.T) {
 		if n != 0 || !errors.As(err, &refused) || refused.Code != RefusedQuery {
 			t.Errorf("%+v: %d, %v", w, n, err)
 		}
+		if list, err := s.CountWhere(w); list != nil || !errors.As(err, &refused) {
+			t.Errorf("%+v: counts %v, %v", w, list, err)
+		}
 	}
 	mustCommit(t, s)
 	if len(inForceOf(s, noon)) != 1 {
@@ -68,9 +71,23 @@ func TestRemoveWhere(t *testing.T) {
 		isNotified(changed)
 		_, seq, _ := s.Since(0)
 
+		counted := 0
+		tallies, err := s.CountWhere(w)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for _, tally := range tallies {
+			counted += tally.Decisions
+			if w.Scenario != "" && tally.Scenario != w.Scenario || w.Origin != "" && tally.Origin != w.Origin {
+				rt.Fatalf("%+v: counted %+v", w, tally)
+			}
+		}
 		n, err := s.RemoveWhere(t.Context(), w)
 		if err != nil {
 			rt.Fatal(err)
+		}
+		if n != counted {
+			rt.Fatalf("%d ended, and %d were counted before", n, counted)
 		}
 		for _, d := range listAll(t, s, Query{All: true}) {
 			fits := (w.Scenario == "" || d.Scenario == w.Scenario) && (w.Origin == "" || d.Origin == w.Origin) && !d.Created.Before(w.Since)

@@ -1,0 +1,114 @@
+package api
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+// scribes are Writers that write nothing.
+type scribes struct {
+	asked int
+	err   error
+}
+
+func (*scribes) Targets() []Target {
+	return []Target{{Name: "default", Scope: "CLOUDFRONT", Why: "throttled", Pools: []Pool{}, Sets: []Set{}, Rate: 0.5}}
+}
+
+func (*scribes) Diffs() []Diff {
+	list := []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("192.0.2.2/32"), netip.MustParsePrefix("2001:db8::/64")}
+	return []Diff{
+		{Target: "default", At: time.Unix(1_790_000_000, 0).UTC(), Sets: []SetDiff{{
+			Name: "weir-block-v4-0", Pool: "block", Family: "ipv4",
+			Missing: ListPrefixes(list), Superfluous: ListPrefixes(list[:1]), Foreign: ListPrefixes(nil),
+			Writes: []SetTurn{{At: time.Unix(1_790_000_001, 0).UTC(), Adds: 3, Drops: 1}},
+		}}},
+		{Target: "other", Why: "not read yet"},
+	}
+}
+
+func (s *scribes) Reconcile() error {
+	s.asked++
+	return s.err
+}
+
+func TestTargets(t *testing.T) {
+	s := new(scribes)
+	w := newWorld(t, func(c *Config) { c.Writers = s })
+	w.expect(200, `{"targets":[{"name":"default","scope":"CLOUDFRONT","ready":false,"why":"throttled","pools":[],"sets":[]`, "GET", "/api/v1/targets", "")
+	w.expect(400, "no parameter", "GET", "/api/v1/targets?all=true", "")
+
+	const set = `{"diffs":[{"target":"default","at":"2026-09-21T14:13:20Z","sets":[{"name":"weir-block-v4-0","pool":"block","family":"ipv4",`
+	w.expect(200, set+`"missing":{"count":3,"values":["192.0.2.1","192.0.2.2","2001:db8::/64"]},"superfluous":{"count":1,"values":["192.0.2.1"]},"foreign":{"count":0},`+
+		`"writes":[{"at":"2026-09-21T14:13:21Z","adds":3,"drops":1}]}]},{"target":"other","at":"0001-01-01T00:00:00Z","why":"not read yet","sets":[]}]}`, "GET", "/api/v1/diff", "")
+	w.expect(200, set+`"missing":{"count":3,"values":["192.0.2.1"]},`, "GET", "/api/v1/diff?limit=1", "")
+	w.expect(400, "1 to 1000", "GET", "/api/v1/diff?limit=0", "")
+	w.expect(400, "no parameter", "GET", "/api/v1/diff?client=192.0.2.1", "")
+
+	w.expect(202, `{"asked":true}`, "POST", "/api/v1/reconcile", "")
+	w.expect(405, "takes POST", "GET", "/api/v1/reconcile", "")
+	s.err = errors.New("standing by")
+	w.expect(409, "standing by", "POST", "/api/v1/reconcile", "")
+	if s.asked != 2 {
+		t.Errorf("asked %d times, want 2", s.asked)
+	}
+
+	w = newWorld(t, nil)
+	w.expect(404, "not_found", "GET", "/api/v1/targets", "")
+}
+
+func TestFlush(t *testing.T) {
+	w := newWorld(t, nil)
+	const at = "/api/v1/flush"
+	w.alert("192.0.2.1/32", "/.env")
+	w.alert("192.0.2.2/32", "/.env")
+	w.expect(201, "", "POST", "/api/v1/decisions", `{"value":"192.0.2.3"}`)
+	const both = `"fit":[{"origin":"manual","decisions":1},{"origin":"scenario","scenario":"http-probing","decisions":2}]}`
+	w.expect(200, `{"dry_run":true,"ended":0,`+both, "POST", at, `{"all":true,"dry_run":true}`)
+	w.expect(200, `{"ended":0,"fit":[]}`, "POST", at, `{"scenario":"http-flood"}`)
+	w.expect(200, `{"ended":2,"fit":[{"origin":"scenario","scenario":"http-probing","decisions":2}]}`, "POST", at, `{"scenario":"http-probing","origin":"scenario","since":"1h"}`)
+	w.expect(200, `"value":"192.0.2.3"`, "GET", "/api/v1/decisions", "")
+	w.expect(200, `{"ended":1,`, "POST", at, `{"all":true}`)
+	w.expect(200, `{"decisions":[]}`, "GET", "/api/v1/decisions", "")
+
+	w.expect(201, "", "POST", "/api/v1/decisions", `{"value":"192.0.2.4"}`)
+	for body, want := range map[string]string{
+		`{}`:                            "name a scenario",
+		`{"dry_run":true}`:              "name a scenario",
+		`{"all":true,"since":"1h"}`:     "stands alone",
+		`{"origin":"heaven"}`:           "heaven",
+		`{"since":"yesterday"}`:         "yesterday",
+		`{"since":"-1h"}`:               "-1h",
+		`{"scenarios":"http-probing"}`:  "scenarios",
+		`{"all":true,"dry_run":"true"}`: "dry_run",
+	} {
+		w.expect(400, want, "POST", at, body)
+	}
+	w.expect(200, "192.0.2.4", "GET", "/api/v1/decisions", "")
+}
+
+func TestBreakers(t *testing.T) {
+	w := newWorld(t, func(c *Config) {})
+	w.expect(200, `{"breakers":[{"scenario":"","open":false,"held":0,"last_minute":0}]}`, "GET", "/api/v1/breakers", "")
+	w.alert("192.0.2.1/32", "/.env")
+	w.expect(200, `{"scenario":"http-probing","open":false,"held":0,"last_minute":1}`, "GET", "/api/v1/breakers", "")
+	w.expect(200, `{"decisions":0}`, "POST", "/api/v1/release", `{}`)
+	w.expect(200, `{"decisions":0,"dropped":true}`, "POST", "/api/v1/release", `{"scenario":"http-probing","drop":true}`)
+	w.expect(400, "scenarios", "POST", "/api/v1/release", `{"scenarios":"x"}`)
+	w.expect(400, "no parameter", "GET", "/api/v1/breakers?x=1", "")
+}
+
+// Every new path is guarded like the others.
+func TestNewPathsAreGuarded(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.Listen, c.Token, c.Writers = ":9090", token, new(scribes) })
+	for _, p := range []string{"targets", "diff", "reconcile", "flush", "breakers", "release"} {
+		for _, method := range []string{"GET", "POST"} {
+			if rec := w.do(method, "/api/v1/"+p, ""); rec.Code != 401 || !strings.Contains(rec.Body.String(), "token") {
+				t.Errorf("%s %s without a token: %d %s", method, p, rec.Code, rec.Body)
+			}
+		}
+	}
+}
