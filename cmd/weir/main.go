@@ -21,10 +21,11 @@ import (
 
 // Exit codes of every command.
 const (
-	exitOK     = 0
-	exitFailed = 1  // it ran and did not succeed
-	exitUsage  = 2  // the command line is wrong
-	exitConfig = 78 // the settings are wrong (EX_CONFIG of sysexits.h); nothing was started
+	exitOK      = 0
+	exitFailed  = 1  // it ran and did not succeed
+	exitUsage   = 2  // the command line is wrong
+	exitDiffers = 3  // it ran, and what was asked about is not as it should be
+	exitConfig  = 78 // the settings are wrong (EX_CONFIG of sysexits.h); nothing was started
 )
 
 // world is what a command may see of the process.
@@ -48,6 +49,9 @@ var commands = []command{
 	{"scenarios", "[NAME ...]", "list the scenarios that are loaded; `weir scenarios test [DIR ...]` tests them", runScenarios},
 	{"explain", "LINE|-", "tell what detection makes of a record, or of a file of them, and why", runExplain},
 	{"bootstrap", "", "make the lease table, the IP sets, the rule group and the web ACL rule", runBootstrap},
+	{"reconcile", "", "show what the IP sets hold and should not, or the other way round; have it set right", runReconcile},
+	{"flush", "", "unban many at once", runFlush},
+	{"release", "[SCENARIO]", "close circuit breakers, and release or drop what they held", runRelease},
 	{"config", "", "print every setting and where it came from", runConfig},
 	{"local", "", "run stand-ins for Kinesis, DynamoDB and WAF on a port", runLocal},
 	{"version", "", "print the version", runVersion},

@@ -23,9 +23,12 @@ import (
 )
 
 // rights are the actions that deploy/task-role.json allows.
-func rights(t *testing.T) map[string]bool {
+func rights(t *testing.T) map[string]bool { return allowedBy(t, "task-role.json") }
+
+// allowedBy are the actions that a policy in deploy allows.
+func allowedBy(t *testing.T, file string) map[string]bool {
 	t.Helper()
-	raw, err := os.ReadFile("../../deploy/task-role.json")
+	raw, err := os.ReadFile("../../deploy/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -152,7 +152,7 @@ func newCrawlers(cfg *config.Config, log *zap.Logger, reg prometheus.Registerer)
 
 func (s *service) newHTTP(ctx context.Context) (*http.Server, net.Listener, error) {
 	handler, err := api.New(api.Config{
-		Listen: s.cfg.API.Listen, Token: s.cfg.API.Token, Store: s.store, Gatherer: s.registry, Ready: s.notReady, Logger: s.log.Named("api"),
+		Listen: s.cfg.API.Listen, Token: s.cfg.API.Token, Store: s.store, Writers: s, Gatherer: s.registry, Ready: s.notReady, Logger: s.log.Named("api"),
 	})
 	if err != nil {
 		return nil, nil, err

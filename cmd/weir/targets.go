@@ -138,7 +138,7 @@ func (t *target) note(held []netip.Prefix) {
 // entryOf is a decision as a writer wants it.
 func entryOf(d *ban.Decision) waf.Entry {
 	return waf.Entry{
-		Prefix: d.Prefix, Action: string(d.Action), Manual: d.Origin == ban.OriginManual, Wide: d.Wide,
+		Prefix: d.Prefix, Action: string(d.Action), List: d.Origin == ban.OriginList, Manual: d.Origin == ban.OriginManual, Wide: d.Wide,
 		Severity: uint8(d.Severity), Scenario: d.Scenario, Origin: string(d.Origin),
 		Until: d.Until, Created: d.Created, Hit: d.Hit,
 	}

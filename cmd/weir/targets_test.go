@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
@@ -71,6 +72,7 @@ type market struct {
 }
 
 const (
+	serviceKey = "AKIASERVICE"
 	shopRole   = "arn:aws:iam::123456789012:role/shop"
 	brokenRole = "arn:aws:iam::123456789012:role/broken"
 )
@@ -99,7 +101,9 @@ func newMarket(t *testing.T, targets string, observe observer) *market {
 		t.Fatal(err)
 	}
 	var err error
-	if m.service, err = newService(t.Context(), cfg, m.cloud, zap.NewNop(), observe); err != nil {
+	cloud := m.cloud // by another key, so that its calls are told from those of the test
+	cloud.Credentials = credentials.NewStaticCredentialsProvider(serviceKey, "secret", "")
+	if m.service, err = newService(t.Context(), cfg, cloud, zap.NewNop(), observe); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -130,6 +134,28 @@ func (m *market) makeSet(region, name string) {
 	})
 	if err != nil {
 		m.t.Fatal(err)
+	}
+}
+
+// staysWithinItsRights: with its own credentials the service does what its task role
+// allows, and takes on roles; with theirs it does what WAF needs of that.
+func (m *market) staysWithinItsRights() {
+	m.t.Helper()
+	own, roles := rights(m.t), allowedBy(m.t, "assume-role.json")
+	calls := 0
+	for _, call := range m.server.Calls() {
+		action := call.Service + ":" + call.Action
+		taken := strings.HasPrefix(call.Key, "ASIA")
+		if call.Key != serviceKey && !taken {
+			continue
+		}
+		calls++
+		if !own[action] && (taken || !roles[action]) || taken && call.Service != "wafv2" {
+			m.t.Errorf("%s is called with the key %s, and no policy in deploy allows it", action, call.Key)
+		}
+	}
+	if calls == 0 {
+		m.t.Error("no call of the service was recorded")
 	}
 }
 
@@ -224,4 +250,5 @@ targets:
 	if !m.holds("us-east-1", "weir-block-v4-0", "45.9.1.2") {
 		t.Error("the other ban is gone")
 	}
+	m.staysWithinItsRights()
 }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"weir/internal/api"
+	"weir/internal/ban"
+)
+
+// ask runs a command that asks the service, and gives its exit code and output.
+func (m *market) ask(args ...string) (code int, stdout, stderr string) {
+	m.t.Helper()
+	var out, errs bytes.Buffer
+	args = append(args[:1:1], append([]string{"-api", "http://" + m.service.listener.Addr().String()}, args[1:]...)...)
+	code = run(m.t.Context(), &world{args: args, stdin: new(bytes.Buffer), stdout: &out, stderr: &errs})
+	return code, out.String(), errs.String()
+}
+
+// want runs a command, which has to end so and print every one of the texts.
+func (m *market) want(code int, args []string, texts ...string) string {
+	m.t.Helper()
+	got, stdout, stderr := m.ask(args...)
+	if got != code {
+		m.t.Errorf("weir %q: exit code %d, want %d\n%s%s", args, got, code, stdout, stderr)
+	}
+	for _, text := range texts {
+		if !strings.Contains(stdout+stderr, text) {
+			m.t.Errorf("weir %q: no %q in\n%s%s", args, text, stdout, stderr)
+		}
+	}
+	return stdout
+}
+
+// The commands show what is, and do what they say, at a running service.
+func TestCommands(t *testing.T) {
+	m := newMarket(t, `
+targets:
+- {name: site, sets: weir-}
+- {name: try, scope: REGIONAL, region: eu-central-1, sets: shop-, dry_run: true}
+`, observer{})
+	eventually(t, "the service is ready", func() bool { return len(m.service.notReady()) == 0 })
+	for _, p := range []string{"45.9.1.1/32", "45.9.1.2/32"} {
+		if _, err := m.service.store.Add(t.Context(), ban.Decision{Prefix: netip.MustParsePrefix(p)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.put(exploit("45.9.1.3"))
+	eventually(t, "the bans are in the set of the site", func() bool { return len(m.set("us-east-1", "weir-block-v4-0").IPSet.Addresses) == 3 })
+	eventually(t, "reconcile shows what the dry run would write, and nothing else", func() bool {
+		code, stdout, _ := m.ask("reconcile", "-diff")
+		return code == exitDiffers && strings.Contains(stdout, "weir-block-v4-0 (block, ipv4): 0 missing, 0 superfluous, 0 foreign\n") &&
+			strings.Contains(stdout, "try (dry run: nothing is written)") && strings.Contains(stdout, "shop-block-v4-0 (block, ipv4): 3 missing, 0 superfluous") &&
+			strings.Contains(stdout, "write in ") && strings.Contains(stdout, ": +3 -0\n    + 45.9.1.1\n    + 45.9.1.2\n    + 45.9.1.3\n")
+	})
+	var diffs struct{ Diffs []api.Diff }
+	if err := json.Unmarshal([]byte(m.want(exitDiffers, []string{"reconcile", "-diff", "-json", "-limit", "2"})), &diffs); err != nil || len(diffs.Diffs) != 2 {
+		t.Fatalf("%v: %+v", err, diffs)
+	}
+	if set := diffs.Diffs[1].Sets[0]; set.Missing.Count != 3 || len(set.Missing.Values) != 2 || len(set.Writes) != 1 {
+		t.Errorf("-limit 2 shows %+v", set)
+	}
+	m.want(exitOK, []string{"reconcile"}, "asked the service")
+
+	m.want(exitOK, []string{"flush", "-all", "-dry-run"}, "all decisions: 3 would be ended", "manual", "http-exploit-path")
+	m.want(exitOK, []string{"flush", "-origin", "scenario", "-since", "1h"}, "decisions of origin scenario of the last 1h0m0s: 1 ended\n  scenario  http-exploit-path  1\n")
+	m.want(exitFailed, []string{"flush", "-origin", "heaven"}, `the service says: no origin "heaven"`)
+	var flushed api.Flushed
+	if err := json.Unmarshal([]byte(m.want(exitOK, []string{"flush", "-all", "-yes", "-json"})), &flushed); err != nil || flushed.Ended != 2 {
+		t.Errorf("%v: %+v", err, flushed)
+	}
+	eventually(t, "the set of the site is empty", func() bool { return len(m.set("us-east-1", "weir-block-v4-0").IPSet.Addresses) == 0 })
+
+	m.want(exitOK, []string{"release", "-list"}, "all scenarios", "closed")
+	m.want(exitOK, []string{"release"}, "breaker of all scenarios closed; 0 held decisions released")
+	m.want(exitOK, []string{"release", "-drop", "http-probing"}, "breaker of scenario http-probing closed; 0 held decisions dropped")
+	for _, call := range m.server.Calls() {
+		if call.Action == "UpdateIPSet" && call.Resource == "shop-block-v4-0" {
+			t.Error("a dry run has written")
+		}
+	}
+	if err := m.stop(); err != nil {
+		t.Error(err)
+	}
+	m.staysWithinItsRights()
+}

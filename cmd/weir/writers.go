@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+
+	"weir/internal/api"
+	"weir/internal/waf"
+)
+
+// errStandby is why a process that counts nothing writes nothing.
+var errStandby = errors.New("this process stands by: another one reads the stream and writes the IP sets, ask that one")
+
+// Targets is what the API shows of the targets.
+func (s *service) Targets() []api.Target {
+	list := make([]api.Target, len(s.targets))
+	for i, t := range s.targets {
+		st := t.writer.Status()
+		shown := &list[i]
+		*shown = api.Target{
+			Name: t.Name, Scope: t.Scope, Region: t.Region, DryRun: st.DryRun, Epoch: st.Epoch,
+			Pools: make([]api.Pool, len(st.Pools)), Sets: make([]api.Set, len(st.Sets)),
+			Writes: st.Writes, Accepted: st.Accepted, Throttled: st.Throttled, Conflicts: st.Conflicts, Repairs: st.Repairs, Overdue: st.Overdue,
+			LastWrite: st.LastWrite.UTC(), NextWrite: st.NextWrite.UTC(), Rate: st.Rate, SlotsUsed: st.Budget.Used, SlotsLeft: st.Budget.Left,
+		}
+		err := t.writer.Ready()
+		if !s.leading.Load() {
+			err = errStandby
+		}
+		if shown.Ready = err == nil; err != nil {
+			shown.Why = err.Error()
+		}
+		for j, p := range st.Pools {
+			shown.Pools[j] = api.Pool{
+				Pool: p.Pool, Family: p.Family, Sets: p.Sets, Capacity: p.Capacity, Held: p.Held,
+				Wanted: p.Wanted, Enforced: p.Enforced, Foreign: p.Foreign, Pending: p.Pending, Evicted: p.Evicted,
+			}
+		}
+		for j, is := range st.Sets {
+			shown.Sets[j] = api.Set{
+				Name: is.Name, ARN: is.ARN, Pool: is.Pool, Family: is.Family, Held: is.Held, Foreign: is.Foreign,
+				Known: is.Known, Missing: is.Missing, Written: is.Written.UTC(),
+			}
+		}
+	}
+	return list
+}
+
+// Diffs is what would be written at each target, and when.
+func (s *service) Diffs() []api.Diff {
+	list := make([]api.Diff, len(s.targets))
+	for i, t := range s.targets {
+		if !s.leading.Load() {
+			list[i] = api.Diff{Target: t.Name, Why: errStandby.Error(), DryRun: t.DryRun}
+			continue
+		}
+		list[i] = shownDiff(t, t.writer.Preview())
+	}
+	return list
+}
+
+func shownDiff(t *target, pre waf.Preview) api.Diff {
+	diff := api.Diff{Target: t.Name, At: pre.At.UTC(), DryRun: t.DryRun}
+	if pre.Ready != nil {
+		diff.Why = pre.Ready.Error()
+	}
+	turns := make(map[string][]api.SetTurn)
+	for _, slot := range pre.Slots {
+		turns[slot.Name] = append(turns[slot.Name], api.SetTurn{At: slot.At.UTC(), Adds: len(slot.Adds), Drops: len(slot.Drops)})
+	}
+	for _, is := range pre.Sets {
+		diff.Sets = append(diff.Sets, api.SetDiff{
+			Name: is.Name, Pool: is.Pool, Family: is.Family, Missing: api.ListPrefixes(is.Adds), Superfluous: api.ListPrefixes(is.Drops),
+			Foreign: api.ListPrefixes(is.Foreign), Writes: turns[is.Name],
+		})
+	}
+	return diff
+}
+
+// Reconcile has every target read its IP sets now.
+func (s *service) Reconcile() error {
+	if !s.leading.Load() {
+		return errStandby
+	}
+	for _, t := range s.targets {
+		t.writer.Reconcile()
+	}
+	return nil
+}
