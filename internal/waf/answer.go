@@ -64,10 +64,12 @@ func (p *plan) failed(w *write, now time.Time, how outcome, err error) *entry {
 	switch how {
 	case throttled:
 		p.writes.throttled(now)
+		p.suspect()
 	case conflict:
 		s.supersede(s.token)
 		s.refused, s.contested = true, now
 		s.conflicts++
+		p.suspect()
 	case ambiguous:
 		s.known, s.readAfter = false, now
 		if s.tried == nil {
@@ -125,6 +127,14 @@ func (pl *pool) named(text string) *entry {
 		prefix = netip.PrefixFrom(addr, addr.BitLen())
 	}
 	return pl.entries.get(prefix.Masked())
+}
+
+// suspect has the sets listed soon, as somebody else may be writing them: it may be
+// a later leader.
+func (p *plan) suspect() {
+	if soon := p.listing.ended.Add(listGap); soon.Before(p.listing.at) {
+		p.listing.at = soon
+	}
 }
 
 // shun leaves out an entry that the API refuses.

@@ -12,7 +12,7 @@ const readsPerSecond = 4
 
 // courtesy is how long a slot is left to the Writer whose business is older,
 // before another one may take it: that one may be busy with a call.
-const courtesy = 100 * time.Millisecond
+const courtesy = 20 * time.Millisecond
 
 // Budgets hold the token buckets of AWS WAF's quotas: one for each account, region
 // and action. All [Writer]s of a process share one Budgets, since AWS counts their
@@ -173,11 +173,14 @@ func (l *lane) take(now time.Time) bool {
 	return true
 }
 
-// throttled halves the rate, from the call that was just refused on.
+// throttled halves the rate, from the call that was just refused on. The next call
+// is a part of a slot later than that, so as not to keep step for ever with another
+// process that leaves no room just then.
 func (l *lane) throttled(now time.Time) {
 	l.b.mu.Lock()
 	defer l.b.mu.Unlock()
 	l.b.throttled(now)
+	l.b.hold(l.b.pacer.next.Add(time.Duration(mix64(uint64(now.UnixNano())) % uint64(l.b.every))))
 }
 
 // unsure starts the interval anew when it is unknown at which moment of a call

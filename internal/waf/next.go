@@ -34,6 +34,7 @@ type step struct {
 // listing is the pass over the pages of ListIPSets.
 type listing struct {
 	at     time.Time // the next one starts then
+	ended  time.Time // the latest one ended then
 	marker string    // of its next page
 	seen   map[string]summary
 	done   bool // one has been finished
@@ -264,7 +265,7 @@ func (p *plan) listed(page []summary, marker string, now time.Time) {
 		return
 	}
 	seen := l.seen
-	*l = listing{at: now.Add(p.period), done: true}
+	*l = listing{at: now.Add(p.period), ended: now, done: true}
 	for _, s := range p.sets {
 		is, ok := seen[s.id]
 		p.fence(s, is.desc)
@@ -302,7 +303,7 @@ func (p *plan) discover(seen map[string]summary) {
 
 // unlisted takes the error of a list: it starts over later.
 func (p *plan) unlisted(now time.Time, how outcome, err error) {
-	p.listing = listing{at: now.Add(p.readFailed(now, how, err)), done: p.listing.done}
+	p.listing = listing{at: now.Add(p.readFailed(now, how, err)), ended: now, done: p.listing.done}
 }
 
 // notGot takes the error of a GetIPSet.
