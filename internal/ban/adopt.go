@@ -58,7 +58,7 @@ func (s *Store) orphans(ctx context.Context, prefixes []netip.Prefix, now time.T
 	}
 	var orphans []netip.Prefix
 	for _, p := range prefixes {
-		if skip[p] || checkPrefix(p) != nil || s.AllowedAny(p) || s.index.covered(p, millis(now)) {
+		if skip[p] || checkPrefix(p) != nil || s.AllowedAny(p) || s.index.covered(p, millis(now), s.lists.Load().listed) {
 			continue
 		}
 		skip[p] = true

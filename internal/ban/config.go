@@ -36,6 +36,7 @@ const (
 type Config struct {
 	Path      string         // SQLite file; empty: memory only, nothing survives the process
 	Allowlist []netip.Prefix // masked; who is never banned
+	Lists     []string       // files of imported lists; see readList
 	Duration  time.Duration  // of a ban whose scenario has none; MinDuration to MaxDuration
 	Action    Action         // of a decision whose scenario has none; empty: Block
 	Retention time.Duration  // how long ended decisions are kept; 0: 30 days
@@ -86,6 +87,14 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if !slices.Contains(Actions(), c.Action) {
 		errs = append(errs, unknownAction(c.Action))
+	}
+	if len(c.Lists) > maxLists {
+		errs = append(errs, fmt.Errorf("%d imported lists: there may be %d", len(c.Lists), maxLists))
+	}
+	for i, path := range c.Lists {
+		if slices.Contains(c.Lists[:i], path) {
+			errs = append(errs, fmt.Errorf("imported list %s is named twice", path))
+		}
 	}
 	if c.PerMinute < 0 {
 		errs = append(errs, fmt.Errorf("%d new decisions a minute: must not be negative", c.PerMinute))

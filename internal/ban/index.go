@@ -187,28 +187,35 @@ func (x *index) replace(old, e *entry) {
 }
 
 // covered reports whether every address of p has a decision that may be enforced
-// at now (Unix ms): one about p or a wider prefix, or several that together make
-// up p, since a writer may have merged neighbours in the IP set where p was found.
-func (x *index) covered(p netip.Prefix, now int64) bool {
+// at now (Unix ms), or is listed: one about p or a wider prefix, or several that
+// together make up p, since a writer may have merged neighbours in the IP set where
+// p was found.
+func (x *index) covered(p netip.Prefix, now int64, l *listed) bool {
 	t := x.table.Load()
+	if l.covers(p) {
+		return true
+	}
 	for _, h := range t.Supernets(p) {
 		if h.best(now) != nil {
 			return true
 		}
 	}
-	return madeUp(t, p, now)
+	return madeUp(t, p, now, l)
 }
 
 // madeUp does the work of covered below p, which nothing covers as a whole.
-func madeUp(t *bart.Table[*held], p netip.Prefix, now int64) bool {
+func madeUp(t *bart.Table[*held], p netip.Prefix, now int64, l *listed) bool {
 	if h, ok := t.Get(p); ok && h.best(now) != nil {
 		return true
 	}
-	if p.IsSingleIP() || !narrower(t, p) {
+	if _, ok := l.get(p); ok {
+		return true
+	}
+	if p.IsSingleIP() || !narrower(t, p) && !l.narrower(p) {
 		return false
 	}
 	low, high := halves(p)
-	return madeUp(t, low, now) && madeUp(t, high, now)
+	return madeUp(t, low, now, l) && madeUp(t, high, now, l)
 }
 
 // narrower reports whether t has a prefix within p. It bounds the search: asking

@@ -85,7 +85,7 @@ func TestIndexTwin(t *testing.T) {
 						t.Fatalf("covers(%s, %d, %d) = %t, want %t", client, at, least, got, want)
 					}
 				}
-				if got, want := x.covered(client, at), coveredTwin(twin, client, at); got != want {
+				if got, want := x.covered(client, at, new(listed)), coveredTwin(twin, client, at); got != want {
 					t.Fatalf("covered(%s, %d) = %t, want %t", client, at, got, want)
 				}
 			},
@@ -136,10 +136,10 @@ func TestCoveredIsBounded(t *testing.T) {
 		e.enforce.Store(s == "2001:db8::/128")
 		x.add(e)
 	}
-	if x.covered(netip.MustParsePrefix("2001:db8::/64"), 200) {
+	if x.covered(netip.MustParsePrefix("2001:db8::/64"), 200, new(listed)) {
 		t.Error("one address covers a /64")
 	}
-	if !x.covered(netip.MustParsePrefix("2001:db8::/128"), 200) {
+	if !x.covered(netip.MustParsePrefix("2001:db8::/128"), 200, new(listed)) {
 		t.Error("an address with a ban of its own is not covered")
 	}
 }

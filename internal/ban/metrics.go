@@ -44,7 +44,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	pending := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ban_pending_alerts", Help: "Alerts decided on in memory and not yet stored.",
 	}, func() float64 { return float64(s.untold.Load()) })
-	reg.MustRegister(decisions, refused, m.trips, m.commitErrors, m.commitSeconds, pending, inForce{s}, breakerStates{s})
+	reg.MustRegister(decisions, refused, m.trips, m.commitErrors, m.commitSeconds, pending, inForce{s}, breakerStates{s}, listStates{s})
 	return m
 }
 
@@ -85,5 +85,31 @@ func (c breakerStates) Collect(ch chan<- prometheus.Metric) {
 		name := cmp.Or(b.Scenario, everyScenario)
 		ch <- prometheus.MustNewConstMetric(breakerOpenDesc, prometheus.GaugeValue, float64(count(b.Open)), name)
 		ch <- prometheus.MustNewConstMetric(breakerHeldDesc, prometheus.GaugeValue, float64(b.Held), name)
+	}
+}
+
+// listStates looks at the imported lists when it is asked.
+type listStates struct{ s *Store }
+
+var (
+	listEntriesDesc = prometheus.NewDesc("ban_list_entries", "Prefixes of an imported list that are in force.", []string{"file"}, nil)
+	listBadDesc     = prometheus.NewDesc("ban_list_bad_lines", "Lines of an imported list that could not be read, or may not be banned.", []string{"file"}, nil)
+	listStaleDesc   = prometheus.NewDesc("ban_list_stale", "Whether an imported list cannot be read; what it held last stays in force.", []string{"file"}, nil)
+)
+
+func (c listStates) Describe(ch chan<- *prometheus.Desc) {
+	ch <- listEntriesDesc
+	ch <- listBadDesc
+	ch <- listStaleDesc
+}
+
+func (c listStates) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v int, file string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), file)
+	}
+	for _, l := range *c.s.listStats.Load() {
+		gauge(listEntriesDesc, l.entries, l.path)
+		gauge(listBadDesc, l.bad, l.path)
+		gauge(listStaleDesc, count(l.stale), l.path)
 	}
 }

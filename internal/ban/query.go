@@ -1,18 +1,21 @@
 package ban
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"iter"
 	"net/netip"
+	"slices"
 	"time"
 )
 
 // InForce yields the decisions to be enforced at now, one for each prefix: that
-// of the strongest action, and of those the one that lasts longest; in the order
-// of the prefixes and without their contexts. What the allowlist overlaps, and
-// what is held, is never among them.
+// of the strongest action, and of those the one that lasts longest, but one that
+// was made rather than one of an imported list; in the order of the prefixes and
+// without their contexts. What the allowlist overlaps, and what is held, is never
+// among them.
 //
 // A decision is enforced once it is stored. If storing it was tried and failed,
 // it is enforced all the same: nothing is promised to anybody by an address in
@@ -28,13 +31,27 @@ func (s *Store) InForce(now time.Time) iter.Seq[Decision] { return s.InForceOf(n
 func (s *Store) InForceOf(now time.Time, take func(*Decision) bool) iter.Seq[Decision] {
 	return func(yield func(Decision) bool) {
 		at := now.UnixMilli()
-		for _, h := range s.index.table.Load().AllSorted() {
-			if e := h.bestOf(at, take); e != nil && !yield(e.decision()) {
+		lists := s.lists.Load().walk(take)
+		for p, h := range s.index.table.Load().AllSorted() {
+			if !lists.before(p, yield) {
+				return
+			}
+			d, ok := lists.about(p)
+			if e := h.bestOf(at, take); e != nil && (!ok || !stronger(&d, e.d)) {
+				d, ok = e.decision(), true
+			}
+			if ok && !yield(d) {
 				return
 			}
 		}
+		lists.before(netip.Prefix{}, yield)
 	}
 }
+
+// stronger reports whether an entry of a list is to be enforced rather than a
+// decision. It yields to one of the same action: lists are written when there is
+// nothing better to do.
+func stronger(listed, made *Decision) bool { return listed.Action.strength() > made.Action.strength() }
 
 // Lookup returns what InForce yields about exactly p; false if it yields nothing.
 func (s *Store) Lookup(p netip.Prefix, now time.Time) (Decision, bool) {
@@ -43,21 +60,34 @@ func (s *Store) Lookup(p netip.Prefix, now time.Time) (Decision, bool) {
 
 // LookupOf returns what InForceOf yields about exactly p; false if it yields nothing.
 func (s *Store) LookupOf(p netip.Prefix, now time.Time, take func(*Decision) bool) (Decision, bool) {
-	if h, ok := s.index.table.Load().Get(p); ok {
-		if e := h.bestOf(now.UnixMilli(), take); e != nil {
+	d, ok := s.lists.Load().lookup(p)
+	ok = ok && (take == nil || take(&d))
+	if h, held := s.index.table.Load().Get(p); held {
+		if e := h.bestOf(now.UnixMilli(), take); e != nil && (!ok || !stronger(&d, e.d)) {
 			return e.decision(), true
 		}
 	}
-	return Decision{}, false
+	if !ok {
+		return Decision{}, false
+	}
+	return d, true
 }
 
 // Covering returns the decisions enforced at now that cover all of p, one for
 // each prefix, narrowest first: what still bans an address.
 func (s *Store) Covering(p netip.Prefix, now time.Time) []Decision {
+	prefixes := make([]netip.Prefix, 0, 4)
+	for q := range s.index.table.Load().Supernets(p) {
+		prefixes = append(prefixes, q)
+	}
+	for q := range s.lists.Load().listed.supernets(p) {
+		prefixes = append(prefixes, q)
+	}
+	slices.SortFunc(prefixes, func(a, b netip.Prefix) int { return cmp.Compare(b.Bits(), a.Bits()) })
 	var ds []Decision
-	for _, h := range s.index.table.Load().Supernets(p) {
-		if e := h.best(now.UnixMilli()); e != nil {
-			ds = append(ds, e.decision())
+	for _, q := range slices.Compact(prefixes) {
+		if d, ok := s.Lookup(q, now); ok {
+			ds = append(ds, d)
 		}
 	}
 	return ds

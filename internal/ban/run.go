@@ -19,13 +19,16 @@ const (
 
 // Run keeps house until ctx ends: it forgets ended decisions, in memory once the
 // records of their time have come, in the storage after Config.Retention; and it
-// tries again to store what nobody else's Commit has stored. What goes wrong is
+// tries again to store what nobody else's Commit has stored; it reads imported lists
+// again that have changed. What goes wrong is
 // logged when it begins and when it ends. Its error is always nil.
 func (s *Store) Run(ctx context.Context) error {
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	purge := time.NewTicker(purgeEvery)
 	defer purge.Stop()
+	lists := time.NewTicker(listsEvery)
+	defer lists.Stop()
 	var committing, purging trouble
 	for {
 		s.census.turn(time.Now())
@@ -35,6 +38,8 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-sweep.C:
 			s.sweep()
 			committing.note(ctx, s.log, "storing decisions", s.Commit(ctx))
+		case <-lists.C:
+			s.readLists()
 		case <-purge.C:
 			purging.note(ctx, s.log, "purging ended decisions", s.purge(ctx))
 		}

@@ -22,14 +22,17 @@ import (
 // Locks: writing is taken before mu, and never the other way round. Storage is
 // written to with writing held and mu free.
 type Store struct {
-	cfg     Config
-	log     *zap.Logger
-	metrics *metrics
-	storage storage
-	allow   *bart.Lite // never changed after Open
-	index   index      // changed with mu held, read without
-	journal *journal
-	census  census
+	cfg       Config
+	log       *zap.Logger
+	metrics   *metrics
+	storage   storage
+	allow     *bart.Lite // never changed after Open
+	index     index      // changed with mu held, read without
+	journal   *journal
+	census    census
+	lists     atomic.Pointer[imported]
+	listStats atomic.Pointer[[]listStat]
+	files     []*listFile // of the imported lists; owned by Open, then by Run
 
 	// writing has one slot. Who fills it owns the order in which the storage
 	// is written to and OnAlert is told. A channel, so that waiting ends with a context.
@@ -94,6 +97,9 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 	if err := s.load(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.openLists(); err != nil {
+		return nil, err
+	}
 	s.metrics = newMetrics(cfg.Registerer, s)
 	return s, nil
 }
@@ -156,7 +162,9 @@ func (s *Store) Banned(client netip.Prefix, at int64) bool { return s.index.cove
 // on account of which WAF may have answered the request itself: a block, captcha or
 // challenge, or an entry of an imported list. What such an answer looks like, the
 // caller knows. It takes no lock and allocates nothing.
-func (s *Store) Answered(client netip.Prefix, at int64) bool { return s.index.covers(client, at, asks) }
+func (s *Store) Answered(client netip.Prefix, at int64) bool {
+	return s.index.covers(client, at, asks) || s.lists.Load().listed.covers(client)
+}
 
 // Allowed reports whether a is allowlisted. It takes no lock and allocates
 // nothing.
