@@ -74,7 +74,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		return nil, err
 	}
 	s.store, err = ban.Open(ctx, ban.Config{
-		Path: cfg.Ban.File, Allowlist: cfg.Ban.Allowlist, Duration: cfg.Ban.Duration,
+		Path: cfg.Ban.File, Allowlist: cfg.Ban.Allowlist, Lists: cfg.Ban.Lists, Duration: cfg.Ban.Duration,
 		Action: ban.Action(cfg.Ban.Action), Retention: cfg.Ban.History,
 		Public: true, PerMinute: cfg.Ban.BreakerPerMinute, Share: cfg.Ban.BreakerShare,
 		OnAlert: s.alerted, Logger: log.Named("ban"), Registerer: reg,
