@@ -47,6 +47,7 @@ type service struct {
 	listener net.Listener
 	reading  atomic.Bool // the source runs
 	leading  atomic.Bool // this process reads shards, and so writes the IP sets
+	led      time.Time   // since when; set before leading is
 	began    time.Time   // decisions that are older say nothing of how fast it is
 	registry *prometheus.Registry
 	latency  prometheus.Histogram
@@ -238,6 +239,7 @@ func (s *service) write(ctx context.Context) error {
 	if !s.awaitShards(ctx, true, 0) {
 		return nil
 	}
+	s.led = time.Now()
 	s.leading.Store(true)
 	writing, stop := context.WithCancel(ctx)
 	defer stop()
@@ -262,6 +264,11 @@ func (s *service) write(ctx context.Context) error {
 	}
 	return err
 }
+
+// epoch fences off whoever led before: it is the time at which this process took
+// over, which is when it got its first shard and no earlier. A leader that was only
+// thought dead finds it in the IP sets, ends, and is started again as a standby.
+func (s *service) epoch() uint64 { return uint64(s.led.UnixMilli()) }
 
 // flush gives every target a last write.
 func (s *service) flush(ctx context.Context) {

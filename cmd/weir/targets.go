@@ -46,11 +46,11 @@ func (s *service) newTargets(cloud aws.Config, reg prometheus.Registerer) error 
 		t.writer, err = waf.New(waf.Config{
 			Client: newWAF(cloud, &ct), Scope: waftypes.Scope(t.Scope), Sets: t.Sets, Target: t.Name,
 			WritesPerSecond: t.WritesPerSecond, Budget: budgets, Grace: s.cfg.WAF.ExpiryGrace, DriftPeriod: s.cfg.WAF.Drift,
-			Fallback: t.Fallback, DryRun: t.DryRun,
+			Fallback: t.Fallback, DryRun: t.DryRun, Epoch: s.epoch,
 			Wanted:  func(now time.Time) iter.Seq[waf.Entry] { return s.wanted(t, now) },
 			Lookup:  func(p netip.Prefix, now time.Time) (waf.Entry, bool) { return s.lookup(t, p, now) },
 			Changes: s.store.Since, Changed: s.store.Subscribe(), Allowed: s.store.AllowedAny,
-			Orphans:  func(ctx context.Context, held []waf.Entry) error { return s.adopt(ctx, t, prefixesOf(held)) },
+			Orphans:  func(ctx context.Context, held []waf.Entry) error { return s.adopt(ctx, t, held) },
 			Accepted: s.accepted, Removed: s.lifted,
 			Logger: log, Registerer: reg,
 		})
@@ -127,10 +127,10 @@ func nameFits(pattern, name string) bool {
 }
 
 // note keeps what the sets of t held at start.
-func (t *target) note(held []netip.Prefix) {
+func (t *target) note(held []waf.Entry) {
 	found := make(map[netip.Prefix]bool, len(held))
-	for _, p := range held {
-		found[p] = true
+	for i := range held {
+		found[held[i].Prefix] = true
 	}
 	t.found.Store(&found)
 }
@@ -165,17 +165,22 @@ func (s *service) lookup(t *target, p netip.Prefix, now time.Time) (waf.Entry, b
 }
 
 // adopt keeps, for a while, the bans that the IP sets of a target held at start and
-// the store does not know.
-func (s *service) adopt(ctx context.Context, t *target, held []netip.Prefix) error {
+// the store does not know. Those of lists it does not keep: they are in their files,
+// or not wanted any more.
+func (s *service) adopt(ctx context.Context, t *target, held []waf.Entry) error {
 	t.note(held)
-	return s.store.Adopt(ctx, held, time.Now().Add(s.cfg.Ban.Adopt))
-}
-
-// prefixesOf gives the prefixes of entries.
-func prefixesOf(entries []waf.Entry) []netip.Prefix {
-	list := make([]netip.Prefix, len(entries))
-	for i := range entries {
-		list[i] = entries[i].Prefix
+	byAction := make(map[ban.Action][]netip.Prefix)
+	for i := range held {
+		if e := &held[i]; !e.List {
+			byAction[ban.Action(e.Action)] = append(byAction[ban.Action(e.Action)], e.Prefix)
+		}
 	}
-	return list
+	until := time.Now().Add(s.cfg.Ban.Adopt)
+	var errs []error
+	for _, action := range ban.Actions() {
+		if len(byAction[action]) > 0 {
+			errs = append(errs, s.store.Adopt(ctx, byAction[action], action, until))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -23,6 +25,7 @@ import (
 	"weir/internal/awslocal"
 	"weir/internal/ban"
 	"weir/internal/config"
+	"weir/internal/waf"
 )
 
 func TestTakes(t *testing.T) {
@@ -55,7 +58,7 @@ func TestTakes(t *testing.T) {
 			t.Errorf("%+v: takes %t, %t, %t", tt, takes(login), takes(manual), takes(adopted))
 		}
 		// What it had at start, it keeps.
-		target.note([]netip.Prefix{p})
+		target.note([]waf.Entry{{Prefix: p}})
 		if !takes(adopted) {
 			t.Errorf("%+v: does not take what its own IP set held", tt)
 		}
@@ -68,8 +71,18 @@ type market struct {
 	server  *awslocal.Server
 	cloud   aws.Config
 	service *service
-	stop    func() error
+	ended   chan error // how its run ended
+	cancel  func()
 }
+
+// stop ends the service as a signal would.
+func (m *market) stop() error {
+	m.cancel()
+	return <-m.ended
+}
+
+// held is what an IP set holds when the service starts, as one of a process before.
+type held struct{ region, set, prefix string }
 
 const (
 	serviceKey = "AKIASERVICE"
@@ -79,12 +92,16 @@ const (
 
 // newMarket starts a service that writes to IP sets of scope CLOUDFRONT, to those of
 // a region with a role, and would to others if it were let.
-func newMarket(t *testing.T, targets string, observe observer) *market {
+func newMarket(t *testing.T, targets string, observe observer, before ...held) *market {
 	t.Helper()
-	m := &market{t: t, server: awslocal.New(awslocal.Config{STS: awslocal.STSConfig{Roles: map[string]string{shopRole: "sesame"}}})}
+	m := &market{t: t, ended: make(chan error, 1), server: awslocal.New(awslocal.Config{STS: awslocal.STSConfig{Roles: map[string]string{shopRole: "sesame"}}})}
 	m.cloud = standInAWS(m.server)
 	m.makeSet("us-east-1", "weir-block-v4-0")
 	m.makeSet("eu-central-1", "shop-block-v4-0")
+	m.makeSet("us-east-1", "weir-captcha-v4-0")
+	for _, h := range before {
+		m.leave(h)
+	}
 	file := filepath.Join(t.TempDir(), "targets.yaml")
 	if err := os.WriteFile(file, []byte(targets), 0o600); err != nil {
 		t.Fatal(err)
@@ -106,13 +123,9 @@ func newMarket(t *testing.T, targets string, observe observer) *market {
 	if m.service, err = newService(t.Context(), cfg, cloud, zap.NewNop(), observe); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- m.service.run(ctx) }()
-	m.stop = func() error {
-		cancel()
-		return <-ended
-	}
+	var ctx context.Context
+	ctx, m.cancel = context.WithCancel(t.Context())
+	go func() { m.ended <- m.service.run(ctx) }()
 	return m
 }
 
@@ -134,6 +147,28 @@ func (m *market) makeSet(region, name string) {
 	})
 	if err != nil {
 		m.t.Fatal(err)
+	}
+}
+
+// leave writes a set as a Weir does that ends after it.
+func (m *market) leave(h held) {
+	m.t.Helper()
+	ctx, stop := context.WithCancel(m.t.Context())
+	w, err := waf.New(waf.Config{
+		Client: m.waf(h.region), Scope: scopeOf(h.region), Sets: []string{"weir-", "shop-"}, WritesPerSecond: 1,
+		Wanted: func(now time.Time) iter.Seq[waf.Entry] {
+			return slices.Values([]waf.Entry{{Prefix: netip.MustParsePrefix(h.prefix), Action: strings.Split(h.set, "-")[1], Until: now.Add(time.Hour), Created: now}})
+		},
+		Accepted: func([]netip.Prefix, time.Time) { stop() },
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := w.Run(ctx); err != nil {
+		m.t.Fatal(err)
+	}
+	if !m.holds(h.region, h.set, strings.TrimSuffix(h.prefix, "/32")) {
+		m.t.Fatalf("%+v was not left", h)
 	}
 }
 
@@ -251,4 +286,70 @@ targets:
 		t.Error("the other ban is gone")
 	}
 	m.staysWithinItsRights()
+}
+
+// A service that finds that a later one leads writes nothing more, and ends with an
+// error that says so, to be started again as a standby.
+func TestDeposed(t *testing.T) {
+	m := newMarket(t, "targets:\n- {name: site, sets: weir-}\n- {name: shop, scope: REGIONAL, region: eu-central-1, sets: shop-}\n", observer{})
+	before := uint64(m.service.began.UnixMilli())
+	m.put(exploit("45.9.1.1"))
+	eventually(t, "both sets hold the ban", func() bool {
+		return m.holds("us-east-1", "weir-block-v4-0", "45.9.1.1") && m.holds("eu-central-1", "shop-block-v4-0", "45.9.1.1")
+	})
+	for _, target := range m.service.Targets() {
+		if now := uint64(time.Now().UnixMilli()); target.Epoch < before || target.Epoch > now {
+			t.Errorf("epoch %d of target %s: want when it began to lead, from %d to %d", target.Epoch, target.Name, before, now)
+		}
+	}
+	later := fmt.Sprintf("weir v1 ep:%d gen:1 n:0 sum:%016x exp:0", time.Now().Add(time.Minute).UnixMilli(), 0)
+	eventually(t, "a later leader writes one of the sets", func() bool {
+		set := m.set("eu-central-1", "shop-block-v4-0")
+		_, err := m.waf("eu-central-1").UpdateIPSet(t.Context(), &wafv2.UpdateIPSetInput{
+			Scope: waftypes.ScopeRegional, Id: set.IPSet.Id, Name: set.IPSet.Name, Description: &later, LockToken: set.LockToken, Addresses: []string{},
+		})
+		return err == nil
+	})
+	select {
+	case err := <-m.ended:
+		if !errors.Is(err, waf.ErrDeposed) || !strings.Contains(err.Error(), "shop-block-v4-0") {
+			t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("it goes on")
+	}
+	if set := m.set("eu-central-1", "shop-block-v4-0"); len(set.IPSet.Addresses) > 0 || *set.IPSet.Description != later {
+		t.Errorf("the later leader's set was written: %v, %s", set.IPSet.Addresses, *set.IPSet.Description)
+	}
+}
+
+// What the sets held at start and nothing explains stays with the action that its
+// set is for, in the target where it was found.
+func TestAdoptedAsFound(t *testing.T) {
+	m := newMarket(t, "targets:\n- {name: site, sets: weir-, origins: [scenario, manual]}\n- {name: shop, scope: REGIONAL, region: eu-central-1, sets: shop-, origins: [manual]}\n",
+		observer{}, held{"us-east-1", "weir-captcha-v4-0", "45.9.1.1/32"}, held{"eu-central-1", "shop-block-v4-0", "45.9.1.2/32"})
+	eventually(t, "the service is ready, and knows of both", func() bool {
+		return len(m.service.notReady()) == 0 && len(m.service.store.Covering(netip.MustParsePrefix("45.9.1.1/32"), time.Now())) == 1 &&
+			len(m.service.store.Covering(netip.MustParsePrefix("45.9.1.2/32"), time.Now())) == 1
+	})
+	for client, action := range map[string]ban.Action{"45.9.1.1/32": ban.Captcha, "45.9.1.2/32": ban.Block} {
+		if d, ok := m.service.store.Lookup(netip.MustParsePrefix(client), time.Now()); !ok || d.Action != action || d.Origin != ban.OriginAdopted {
+			t.Errorf("%s is adopted as %+v, want to %s", client, d, action)
+		}
+	}
+	// A write of each target later, each is where it was and nowhere else.
+	if _, err := m.service.store.Add(t.Context(), ban.Decision{Prefix: netip.MustParsePrefix("45.9.1.3/32")}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both targets have a ban by hand", func() bool {
+		return m.holds("us-east-1", "weir-block-v4-0", "45.9.1.3") && m.holds("eu-central-1", "shop-block-v4-0", "45.9.1.3")
+	})
+	if !m.holds("us-east-1", "weir-captcha-v4-0", "45.9.1.1") || m.holds("us-east-1", "weir-block-v4-0", "45.9.1.2") || m.holds("us-east-1", "weir-block-v4-0", "45.9.1.1") ||
+		!m.holds("eu-central-1", "shop-block-v4-0", "45.9.1.2") || m.holds("eu-central-1", "shop-block-v4-0", "45.9.1.1") {
+		t.Errorf("the sets hold %v, %v and %v", m.set("us-east-1", "weir-captcha-v4-0").IPSet.Addresses,
+			m.set("us-east-1", "weir-block-v4-0").IPSet.Addresses, m.set("eu-central-1", "shop-block-v4-0").IPSet.Addresses)
+	}
+	if err := m.stop(); err != nil {
+		t.Error(err)
+	}
 }

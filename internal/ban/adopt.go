@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -11,18 +12,22 @@ import (
 
 // Adopt takes over what IP sets held when the service started and nothing here
 // accounts for: each such prefix gets a decision of origin OriginAdopted that
-// ends at until, with Config.Action. They are stored before Adopt returns.
+// ends at until, with the action that the sets are for. They are stored before
+// Adopt returns.
 //
 // Accounted for are prefixes that decisions in force cover, one alone or several
 // neighbours together; and prefixes whose own decision ended in the last seven
 // days, because it ran out or was removed while nobody wrote the IP sets: to
 // adopt those would undo an unban. What AllowedAny keeps out of IP sets is not
 // adopted, nor is what is not masked.
-func (s *Store) Adopt(ctx context.Context, prefixes []netip.Prefix, until time.Time) error {
+func (s *Store) Adopt(ctx context.Context, prefixes []netip.Prefix, action Action, until time.Time) error {
 	now := s.now()
 	until = wholeMillis(until)
 	if !until.After(now) {
 		return fmt.Errorf("adopt %d entries of IP sets until %s: that is over", len(prefixes), until.Format(time.RFC3339))
+	}
+	if !slices.Contains(Actions(), action) {
+		return unknownAction(action)
 	}
 	orphans, err := s.orphans(ctx, prefixes, now)
 	if err != nil {
@@ -34,7 +39,7 @@ func (s *Store) Adopt(ctx context.Context, prefixes []netip.Prefix, until time.T
 	ds := make([]Decision, len(orphans))
 	for i, p := range orphans {
 		ds[i] = Decision{
-			ID: randomID(), Prefix: p, Action: s.cfg.Action, Origin: OriginAdopted, Reason: "found in an IP set at start",
+			ID: randomID(), Prefix: p, Action: action, Origin: OriginAdopted, Reason: "found in an IP set at start",
 			Severity: SeverityAdopted,
 			At:       now, Created: now, Until: until,
 		}

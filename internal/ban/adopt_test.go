@@ -26,10 +26,10 @@ func TestAdopt(t *testing.T) {
 	} {
 		held = append(held, netip.MustParsePrefix(p))
 	}
-	if err := s.Adopt(t.Context(), held, noon); err == nil {
-		t.Error("adopted until now")
+	if err := s.Adopt(t.Context(), held, Captcha, noon); err == nil || s.Adopt(t.Context(), held, "drop", noon.Add(time.Hour)) == nil {
+		t.Error("adopted until now, or with an action that there is not")
 	}
-	if err := s.Adopt(t.Context(), held, noon.Add(time.Hour)); err != nil {
+	if err := s.Adopt(t.Context(), held, Captcha, noon.Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
@@ -46,7 +46,7 @@ func TestAdopt(t *testing.T) {
 	if !isNotified(changed) || len(inForceOf(s, noon)) != 6 {
 		t.Errorf("in force: %v", inForceOf(s, noon))
 	}
-	if err := s.Adopt(t.Context(), held, noon.Add(2*time.Hour)); err != nil || isNotified(changed) {
+	if err := s.Adopt(t.Context(), held, Block, noon.Add(2*time.Hour)); err != nil || isNotified(changed) {
 		t.Errorf("adopted twice, %v", err)
 	}
 }
@@ -69,7 +69,7 @@ func TestAdoptLeavesWhatEnded(t *testing.T) {
 	for _, later := range []time.Duration{2 * time.Hour, 48 * time.Hour, 96 * time.Hour} {
 		c.advance(later)
 		s = testStore(t, Config{Now: c.Now}, st)
-		if err := s.Adopt(t.Context(), held, c.now().Add(time.Hour)); err != nil {
+		if err := s.Adopt(t.Context(), held, Block, c.now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		if got := inForceOf(s, c.now()); len(got) != 0 {
@@ -77,7 +77,7 @@ func TestAdoptLeavesWhatEnded(t *testing.T) {
 		}
 	}
 	c.advance(liftedLife)
-	if err := s.Adopt(t.Context(), held, c.now().Add(time.Hour)); err != nil {
+	if err := s.Adopt(t.Context(), held, Block, c.now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if got := inForceOf(s, c.now()); len(got) != 2 {

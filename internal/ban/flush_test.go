@@ -54,7 +54,7 @@ func TestRemoveWhere(t *testing.T) {
 					rt.Fatal(err)
 				}
 			default:
-				if err := s.Adopt(t.Context(), []netip.Prefix{p}, c.now().Add(time.Hour)); err != nil {
+				if err := s.Adopt(t.Context(), []netip.Prefix{p}, Block, c.now().Add(time.Hour)); err != nil {
 					rt.Fatal(err)
 				}
 			}

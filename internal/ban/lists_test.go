@@ -233,7 +233,7 @@ func TestListFiles(t *testing.T) {
 	if ds := s.Covering(client, noon); len(ds) != 1 || ds[0].Origin != OriginList {
 		t.Errorf("covering: %+v", ds)
 	}
-	if err := s.Adopt(t.Context(), []netip.Prefix{client, netip.MustParsePrefix("192.0.2.9/32")}, noon.Add(time.Hour)); err != nil {
+	if err := s.Adopt(t.Context(), []netip.Prefix{client, netip.MustParsePrefix("192.0.2.9/32")}, Block, noon.Add(time.Hour)); err != nil {
 		t.Error(err)
 	}
 	if ds := listAll(t, s, Query{}); len(ds) != 0 {

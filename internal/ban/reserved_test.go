@@ -38,7 +38,7 @@ func TestPublic(t *testing.T) {
 	if _, err := s.Add(t.Context(), Decision{Prefix: own}); !errors.As(err, &refused) || refused.Code != RefusedReserved {
 		t.Errorf("by hand: %v", err)
 	}
-	if err := s.Adopt(t.Context(), []netip.Prefix{own}, noon.Add(time.Hour)); err != nil {
+	if err := s.Adopt(t.Context(), []netip.Prefix{own}, Block, noon.Add(time.Hour)); err != nil {
 		t.Error(err)
 	}
 	if got := inForceOf(s, noon); len(got) != 0 || s.Banned(own, noon.UnixMilli()) {
