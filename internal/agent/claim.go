@@ -48,15 +48,23 @@ type Claim struct {
 	Crawler Crawler // with Known
 }
 
-// The share of a user agent that is read. What software sends is shorter.
-const agentRead = 512 // bytes as logged
+// The share of a user agent that is read, in bytes as logged. What software sends is no
+// longer than agentWhole.
+const (
+	agentWhole = 512 // all of it
+	agentHead  = 256 // of a longer one
+)
 
 // Parse reads a user agent as it was logged; nil is none. scratch is overwritten and
 // returned, to be given again: so nothing is allocated once it has grown.
 //
-// Only the first 512 bytes count, so that a long one costs little.
+// Of one of more than 512 bytes only the first 256 count, so that it costs little.
 func Parse(column, scratch []byte) (Claim, []byte) {
-	text := cloudfront.Decode(scratch[:0], column[:min(len(column), agentRead)], false)
+	read := column
+	if len(read) > agentWhole {
+		read = read[:agentHead]
+	}
+	text := cloudfront.Decode(scratch[:0], read, false)
 	trimmed := bytes.TrimSpace(text)
 	if len(trimmed) == 0 || len(trimmed) == 1 && trimmed[0] == '-' {
 		return Claim{Kind: Empty}, text

@@ -135,12 +135,13 @@ func TestCoreRuleSet(t *testing.T) {
 	}
 }
 
-// TestParseReadsTheStart: what stands behind the first 512 bytes changes nothing.
+// TestParseReadsTheStart: of a long user agent, what stands behind the first 256 bytes
+// changes nothing.
 func TestParseReadsTheStart(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		start := rapid.StringMatching(`[a-zA-Z0-9 /;().]{1,40}`).Draw(t, "start") + strings.Repeat("x", agentRead)
-		a, _ := Parse([]byte(start[:agentRead]), nil)
-		b, _ := Parse([]byte(start[:agentRead]+rapid.String().Draw(t, "rest")), nil)
+		start := rapid.StringMatching(`[a-zA-Z0-9 /;().]{1,40}`).Draw(t, "start") + strings.Repeat("x", agentHead)
+		a, _ := Parse([]byte(start[:agentHead]+strings.Repeat("y", agentWhole)), nil)
+		b, _ := Parse([]byte(start[:agentHead]+strings.Repeat("sqlmap ", agentWhole)+rapid.String().Draw(t, "rest")), nil)
 		if a != b {
 			t.Errorf("%v and %v", a, b)
 		}

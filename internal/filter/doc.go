@@ -13,6 +13,6 @@
 // The rule that holds it together: compiled or not, a filter holds of a record
 // exactly when expr says so of the event that CrowdSec's parsers would have made. There
 // is one exception, and it is there so that nobody can make records dear: of a column of
-// more than 2 KiB, as logged, compiled filters see the first 1.5 KiB and the last 512
-// bytes. Values are of the whole column, whatever its length.
+// more than 1280 bytes, as logged, compiled filters see the first 1024 and the last 256.
+// Values are of the whole column, whatever its length.
 package filter

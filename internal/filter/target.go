@@ -202,8 +202,8 @@ var hexDigits = func() (values [256]byte) {
 // looked at. Atoms are then about these: a client that pads a request to kilobytes may
 // hide something between them, and may not make it dear.
 const (
-	maxLooked  = 2048
-	lookedHead = 1536
+	maxLooked  = 1280
+	lookedHead = 1024
 	lookedTail = maxLooked - lookedHead
 )
 
