@@ -29,7 +29,7 @@ var floors = map[string][]string{
 	"internal/prefetch":            {},
 	"internal/payload":             {"internal/cloudfront", "internal/match"},
 	"internal/agent":               {"internal/cloudfront", "internal/match"},
-	"internal/filter":              {"internal/cloudfront", "internal/match"},
+	"internal/filter":              {"internal/cloudfront", "internal/match", "internal/prefetch"},
 	"internal/scenario":            {"internal/cloudfront", "internal/filter", "internal/match", "internal/payload", "internal/agent", "internal/prefetch"},
 	"internal/detect":              {"internal/cloudfront", "internal/scenario", "internal/prefetch"},
 	"internal/ban":                 {"internal/detect", "internal/scenario"},

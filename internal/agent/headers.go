@@ -188,7 +188,9 @@ const (
 // Where the names of headers are not logged, the columns of cookie and referer must do;
 // where these are missing too, nothing is known. Of names that may have been cut, only
 // what is there counts as known.
-func SignsOf(h Headers, r *cloudfront.Record) Signs { return signsIn(h).with(h, r) }
+func SignsOf(h Headers, r *cloudfront.Record) Signs {
+	return signsIn(h).with(h, r, r.Raw(cloudfront.FieldCSCookie), r.Raw(cloudfront.FieldCSReferer))
+}
 
 // signsIn returns the signs in headers.
 func signsIn(h Headers) (s Signs) {
@@ -211,11 +213,11 @@ func signsIn(h Headers) (s Signs) {
 }
 
 // with adds to the signs in headers those in columns.
-func (s Signs) with(h Headers, r *cloudfront.Record) Signs {
-	if s&SignCookie == 0 && r.Raw(cloudfront.FieldCSCookie) != nil {
+func (s Signs) with(h Headers, r *cloudfront.Record, cookie, referer []byte) Signs {
+	if cookie != nil {
 		s |= SignCookie
 	}
-	if s&SignReferer == 0 && r.Raw(cloudfront.FieldCSReferer) != nil {
+	if referer != nil {
 		s |= SignReferer
 	}
 	if h.Set&Complete != 0 || s != 0 || h.Set&NamesKnown == 0 && r.Has(cloudfront.FieldCSReferer) {

@@ -56,7 +56,7 @@ func TestLabelled(t *testing.T) {
 			if strings.HasPrefix(who.Trap, "verified_") && v != Genuine {
 				t.Errorf("%s %s is %v", r.Addr, who.Trap, v)
 			}
-			if client.Signs(r)&SignsKnown == 0 {
+			if client.Signs(r, r.Raw(cloudfront.FieldCSCookie), r.Raw(cloudfront.FieldCSReferer))&SignsKnown == 0 {
 				t.Errorf("%s: signs are not known", r.Addr)
 			}
 		} else if who.Class == "fake_googlebot" && v != Impostor {

@@ -141,8 +141,10 @@ func (c *Client) Contradicts(r *cloudfront.Record) Contradiction {
 	return Contradicts(c.Claim, c.Headers, r)
 }
 
-// Signs is [SignsOf] of a client.
-func (c *Client) Signs(r *cloudfront.Record) Signs { return c.signs.with(c.Headers, r) }
+// Signs is [SignsOf] of a client, whose columns are known.
+func (c *Client) Signs(r *cloudfront.Record, cookie, referer []byte) Signs {
+	return c.signs.with(c.Headers, r, cookie, referer)
+}
 
 // Software returns the fingerprint of the software that sent a record, whatever it calls
 // itself: by its TLS handshake where a viewer-request function logs ja4=... or ja3=...,

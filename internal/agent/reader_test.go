@@ -73,7 +73,7 @@ func TestHandshake(t *testing.T) {
 func TestSigns(t *testing.T) {
 	read := func(q request, without ...string) Signs {
 		r := q.record(t, without...)
-		return New(Config{}).NewReader(maphash.MakeSeed()).Read(r).Signs(r)
+		return New(Config{}).NewReader(maphash.MakeSeed()).Read(r).Signs(r, r.Raw(cloudfront.FieldCSCookie), r.Raw(cloudfront.FieldCSReferer))
 	}
 	for name, c := range map[string]struct{ got, want Signs }{
 		"browser":           {read(request{}), SignFetchMetadata | SignAcceptLanguage | SignsKnown},
@@ -120,7 +120,7 @@ func TestReader(t *testing.T) {
 		if c, want := got.Contradicts(&r), Contradicts(claim, headers, &r); c != want {
 			t.Errorf("%s: contradictions %b, want %b", line, c, want)
 		}
-		if signs, want := got.Signs(&r), SignsOf(headers, &r); signs != want {
+		if signs, want := got.Signs(&r, nil, nil), SignsOf(headers, &r); signs != want {
 			t.Errorf("%s: signs %b, want %b", line, signs, want)
 		}
 		if whole := http + agent + tls + list; got.Note != 0 && noted[got.Note] != whole {
@@ -148,7 +148,7 @@ func TestNoAllocation(t *testing.T) {
 	var sum uint64
 	if n := testing.AllocsPerRun(200, func() {
 		c := rd.Read(rec)
-		sum += uint64(rd.Verify(c, rec)) + uint64(c.Contradicts(rec)) + uint64(c.Signs(rec)) + rd.Fingerprint(c, rec)
+		sum += uint64(rd.Verify(c, rec)) + uint64(c.Contradicts(rec)) + uint64(c.Signs(rec, nil, nil)) + rd.Fingerprint(c, rec)
 	}); n != 0 {
 		t.Errorf("%v allocations for a record", n)
 	}
@@ -181,7 +181,7 @@ func BenchmarkReader(b *testing.B) {
 	c := rd.Read(chrome)
 	g := rd.Read(google)
 	run("contradicts", func() { c.Contradicts(chrome) })
-	run("signs", func() { c.Signs(chrome) })
+	run("signs", func() { c.Signs(chrome, nil, nil) })
 	run("fingerprint", func() { rd.Fingerprint(c, chrome) })
 	run("verify", func() { rd.Verify(g, google) })
 	agent := []byte(escape(chromeAgent))

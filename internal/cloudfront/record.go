@@ -34,12 +34,12 @@ func (r *Record) Short() bool { return r.columns > 0 && int(r.columns) < r.forma
 // when f is not in the format or beyond the end of a short line, and empty when the
 // column is empty.
 func (r *Record) Raw(f Field) []byte {
-	if r.columns == 0 {
-		return nil
+	if r.near == 0 {
+		return r.rawFar(f)
 	}
 	i := r.format.columns[f]
 	if i >= r.near {
-		return r.rawFar(i)
+		return nil
 	}
 	start, end := r.stops.near(uint(i))
 	value := r.line[start:end:end]
@@ -49,12 +49,12 @@ func (r *Record) Raw(f Field) []byte {
 	return value
 }
 
-// rawFar is Raw of column i, if there is one: of a long line.
-func (r *Record) rawFar(i uint8) []byte {
-	if i >= r.columns {
+// rawFar is Raw of a long line, or of none.
+func (r *Record) rawFar(f Field) []byte {
+	if r.columns == 0 || r.format.columns[f] >= r.columns {
 		return nil
 	}
-	value := r.column(int(i))
+	value := r.column(int(r.format.columns[f]))
 	if len(value) == 1 && value[0] == '-' {
 		return nil
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"hash/maphash"
 	"math/bits"
+	"unsafe"
 
 	"weir/internal/cloudfront"
+	"weir/internal/prefetch"
 )
 
 // columnOf says which column a field is, when it is one.
@@ -72,6 +74,15 @@ func (c *cache) slot(key uint64) (flags *uint64, words []uint64, hit bool) {
 	clear(s)
 	s[0], s[1] = key, isKnown
 	return &s[1], s[2:], false
+}
+
+// fetch begins to bring near what slot will look at.
+func (c *cache) fetch(key uint64) {
+	at := int(key & c.mask)
+	s, other := c.slots[at*c.stride:], c.slots[(at^1)*c.stride:]
+	prefetch.Line(unsafe.Pointer(&s[0]))
+	prefetch.Line(unsafe.Pointer(&s[c.stride-1]))
+	prefetch.Line(unsafe.Pointer(&other[0]))
 }
 
 // A columnMatcher evaluates the atoms of one column.

@@ -116,16 +116,21 @@ func (m *Matcher) ask(hold, unsure []uint64) []uint64 {
 	return m.asked
 }
 
-// combine sets the bits of a record.
+// combine sets the bits of a record. Path and query come last: what is known of a path
+// lies in a large table.
 func (m *Matcher) combine(r *cloudfront.Record, facts *Facts) {
 	for i := range m.factWords {
 		m.bits[i] = facts[i]
 	}
+	var stem, query []byte
+	var key uint64
 	if m.target != nil {
-		found := m.pathAndQuery(r)
-		for i := range m.set.target.atoms { // mostly too few for copy to be worth it
-			m.bits[m.set.target.base>>6+i] = found[i]
+		stem, query = r.Target()
+		key = maphash.Bytes(m.set.seed, stem)
+		if len(query) > 0 {
+			key += behindPath
 		}
+		m.stems.fetch(key)
 	}
 	for _, c := range m.columns {
 		found := c.bits(r, m.set.seed)
@@ -133,16 +138,20 @@ func (m *Matcher) combine(r *cloudfront.Record, facts *Facts) {
 			m.bits[c.ix.base>>6+i] = found[i]
 		}
 	}
+	if m.target != nil {
+		found := m.pathAndQuery(stem, query, key)
+		for i := range m.set.target.atoms { // mostly too few for copy to be worth it
+			m.bits[m.set.target.base>>6+i] = found[i]
+		}
+	}
 }
 
 // behindPath makes the key of a path with a query another than without.
 const behindPath = 0x9e3779b97f4a7c15
 
-// pathAndQuery returns the bits of path and query.
-func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
+// pathAndQuery returns the bits of path and query; key is that of the path.
+func (m *Matcher) pathAndQuery(stem, query []byte, key uint64) []uint64 {
 	u, seed := m.target, m.set.seed
-	stem, query := r.Target()
-	key := maphash.Bytes(seed, stem)
 	if len(query) == 0 {
 		flags, words, hit := m.stems.slot(key)
 		if !hit {
@@ -152,7 +161,6 @@ func (m *Matcher) pathAndQuery(r *cloudfront.Record) []uint64 {
 		}
 		return words
 	}
-	key += behindPath
 	flags, ofStem, hit := m.stems.slot(key)
 	if !hit {
 		u.text = looked(u.text[:0], stem)

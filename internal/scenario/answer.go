@@ -16,7 +16,8 @@ func (s *Set) answer(r *cloudfront.Record) uint64 {
 		return wasBlocked
 	}
 	// The edge itself sends http to https: the site had no part in it.
-	if r.Status == 0 || r.Status >= 400 && isRefusedByEdge(r) || string(r.Raw(cloudfront.FieldXEdgeResultType)) == "Redirect" {
+	result := r.Raw(cloudfront.FieldXEdgeResultType)
+	if r.Status == 0 || r.Status >= 400 && isRefusedByEdge(r) || string(result) == "Redirect" {
 		return 0
 	}
 	f := wasServed
@@ -48,7 +49,6 @@ func (s *Set) answer(r *cloudfront.Record) uint64 {
 	} else if hasPrefix(contentType, "application/") && bytes.Contains(contentType, []byte("json")) {
 		f |= wasJSON
 	}
-	result := r.Raw(cloudfront.FieldXEdgeResultType)
 	const hit = "Hit" // and RefreshHit, OriginShieldHit
 	if result != nil && (len(result) < len(hit) || string(result[len(result)-len(hit):]) != hit) {
 		f |= wasFetched
@@ -143,8 +143,7 @@ func method(r *cloudfront.Record) uint64 {
 }
 
 // origin says whether the client came from a page of the same host or of another.
-func origin(r *cloudfront.Record) uint64 {
-	referer := r.Raw(cloudfront.FieldCSReferer)
+func origin(referer, host []byte) uint64 {
 	if referer == nil {
 		return 0
 	}
@@ -154,7 +153,7 @@ func origin(r *cloudfront.Record) uint64 {
 			return isExternal // an app's, or nonsense
 		}
 	}
-	from, host := referer[scheme:], r.Raw(cloudfront.FieldCSHost)
+	from := referer[scheme:]
 	if len(host) == 0 {
 		return 0
 	}

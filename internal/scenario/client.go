@@ -11,14 +11,15 @@ import (
 )
 
 // client returns what a record says of who sent it.
-func (m *Matcher) client(r *cloudfront.Record) uint64 {
+func (m *Matcher) client(r *cloudfront.Record, host []byte) uint64 {
 	who := m.agents.Read(r)
 	m.who = who
 	if who.Note == 0 {
 		who.Note = noted | m.note(who, r.Raw(cloudfront.FieldCSUserAgent))
 	}
-	from := origin(r)
-	f := who.Note&^noted | ofSigns[who.Signs(r)] | from | m.claims(r, from)
+	referer, cookie := r.Raw(cloudfront.FieldCSReferer), r.Raw(cloudfront.FieldCSCookie)
+	from := origin(referer, host)
+	f := who.Note&^noted | ofSigns[who.Signs(r, cookie, referer)] | from | m.claims(r, from, referer, cookie)
 	if who.Claim.Kind&agent.Known != 0 {
 		switch m.agents.Verify(who, r) {
 		case agent.Genuine:
@@ -113,20 +114,18 @@ var kinds = [...]struct {
 
 // claims returns what the headers hold, beside the user agent, in which a client may claim
 // anything.
-func (m *Matcher) claims(r *cloudfront.Record, from uint64) uint64 {
+func (m *Matcher) claims(r *cloudfront.Record, from uint64, referer, cookie []byte) uint64 {
 	var f payload.Finding
 	// On a page whose own address holds the words, everything that it loads carries
 	// them as its referer, in a column of its own and among the headers.
-	if from == isExternal {
-		if raw := r.Raw(cloudfront.FieldCSReferer); mayHold(raw) {
-			f |= m.scanner.Header(raw) & inReferer
-		}
+	if from == isExternal && mayHold(referer) {
+		f |= m.scanner.Header(referer) & inReferer
 	}
 	if raw := r.Raw(cloudfront.FieldXForwardedFor); raw != nil && bytes.IndexByte(raw, '%') >= 0 {
 		f |= m.scanner.Header(raw)
 	}
-	if raw := r.Raw(cloudfront.FieldCSCookie); raw != nil && hasBrace(raw) {
-		f |= m.scanner.Header(raw) & payload.Lookup
+	if cookie != nil && hasBrace(cookie) {
+		f |= m.scanner.Header(cookie) & payload.Lookup
 	}
 	if raw := r.Raw(cloudfront.FieldCSHeaders); raw != nil && from != isLinked && hasBrace(raw) {
 		f |= m.scanner.Header(raw) & payload.Lookup

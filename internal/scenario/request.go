@@ -42,13 +42,14 @@ type (
 // find finds out everything about a record that filters may ask for.
 func (m *Matcher) find(r *cloudfront.Record) {
 	path, query := r.Target()
+	host := r.Raw(cloudfront.FieldCSHost)
 	hash := maphash.Bytes(m.set.seed, path)
 	m.path = &m.paths[hash%pathVerdicts]
 	prefetch.Line(unsafe.Pointer(m.path))
 	answer := m.set.answer(r)
-	f := m.client(r) | method(r)
+	f := m.client(r, host) | method(r)
 	if m.path.hash != hash {
-		m.set.site.fetch(placeOf(hash, maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost))))
+		m.set.site.fetch(placeOf(hash, maphash.Bytes(m.set.seed, host)))
 		*m.path = pathVerdict{hash: hash, facts: m.readPath(path)}
 	}
 	f |= m.path.facts
