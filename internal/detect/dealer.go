@@ -25,7 +25,7 @@ const (
 
 // A matcher tells which scenarios a record hits, by effect: scenario.Matcher does.
 type matcher interface {
-	Match(r *cloudfront.Record, hits []scenario.Hit) []scenario.Hit
+	MatchGist(r *cloudfront.Record, hits []scenario.Hit) ([]scenario.Hit, scenario.Gist)
 	Interpreted() (runs, failed uint64) // since the last call
 }
 
@@ -100,21 +100,23 @@ func (d *dealer) match(chunk []cloudfront.Record) {
 		hash := d.engine.plan.hasher.hash(k)
 		prefetch.Line(unsafe.Pointer(d.engine.marks.line(hash))) // it is there when the hits are
 		from := len(d.hits)
-		d.hits = d.matcher.Match(r, d.hits)
+		var gist scenario.Gist
+		d.hits, gist = d.matcher.MatchGist(r, d.hits)
 		// What was refused goes on even if it matched nothing: a ban may have refused it.
-		hit, refused := len(d.hits) > from, r.Status >= 400
-		if !hit && !refused {
+		refused := r.Status >= 400
+		counts := refused || gist.Lowers > 0
+		if !counts && (len(d.hits) == from || d.sieve.isIdle(r, hash, &gist)) {
+			d.hits = d.hits[:from]
 			d.records[outcomeUnmatched]++
 			continue
 		}
-		counts := refused || d.hits[from].Effect == scenario.Pour
 		if counts && d.barred(r) {
 			d.hits = d.hits[:from]
 			d.records[outcomeBlocked]++
 			continue
 		}
 		s := d.sieve
-		d.hits = d.hits[:from+len(s.sift(r, k, hash, d.hits[from:]))]
+		d.hits = d.hits[:from+len(s.sift(r, k, hash, d.hits[from:], &gist))]
 		if !counts && (!s.lowers && s.shields == 0 || d.barred(r)) {
 			d.hits = d.hits[:from]
 			d.records[outcomeUnmatched]++

@@ -17,6 +17,22 @@ type fake []scenario.Scenario
 // hit the same need not be duplicates.
 type hits map[string][]scenario.Hit
 
+// A gisted is a source of hits as a matcher that knows the rules they are of.
+type gisted struct {
+	source
+	rules fake
+}
+
+type source interface {
+	Match(r *cloudfront.Record, hits []scenario.Hit) []scenario.Hit
+	Interpreted() (runs, failed uint64)
+}
+
+func (g gisted) MatchGist(r *cloudfront.Record, to []scenario.Hit) ([]scenario.Hit, scenario.Gist) {
+	all := g.Match(r, to)
+	return all, scenario.GistOf(all[len(to):], func(i uint16) bool { return g.rules[i].Group.By != scenario.ByClient })
+}
+
 func (h hits) Interpreted() (runs, failed uint64) { return 0, 0 }
 
 func (h hits) Match(r *cloudfront.Record, to []scenario.Hit) []scenario.Hit {
@@ -30,7 +46,7 @@ func (h hits) Match(r *cloudfront.Record, to []scenario.Hit) []scenario.Hit {
 }
 
 // plan returns the plan of the list. What a record hits, h says, and about queues judge.
-func (f fake) plan(h matcher, judge func(int, []Sample) bool) *plan {
+func (f fake) plan(h source, judge func(int, []Sample) bool) *plan {
 	var list []*scenario.Scenario
 	for i := range f {
 		list = append(list, &f[i])
@@ -46,7 +62,7 @@ func (f fake) plan(h matcher, judge func(int, []Sample) bool) *plan {
 		}
 		return false
 	})
-	p.matcher = func() matcher { return h }
+	p.matcher = func() matcher { return gisted{h, f} }
 	p.judge = judge
 	return p
 }
@@ -57,7 +73,7 @@ func (f fake) start(t testing.TB, cfg Config) (*Engine, *prometheus.Registry) {
 	return f.startWith(t, hits{}, nil, cfg)
 }
 
-func (f fake) startWith(t testing.TB, h matcher, judge func(int, []Sample) bool, cfg Config) (*Engine, *prometheus.Registry) {
+func (f fake) startWith(t testing.TB, h source, judge func(int, []Sample) bool, cfg Config) (*Engine, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	cfg.Registerer = reg

@@ -53,11 +53,11 @@ func newSieve(e *Engine) *sieve {
 
 // sift sifts the hits of a record, whose client has the key with the hash, and returns
 // what is left of those of its client, in their order.
-func (s *sieve) sift(r *cloudfront.Record, k key, hash uint64, hits []scenario.Hit) []scenario.Hit {
+func (s *sieve) sift(r *cloudfront.Record, k key, hash uint64, hits []scenario.Hit, gist *scenario.Gist) []scenario.Hit {
 	s.apart, s.pours, s.lowers, s.shields = s.apart[:0], false, false, 0
 	line := s.engine.marks.line(hash)
 	kept, i := 0, 0
-	for ; i < len(hits) && hits[i].Effect == scenario.Pour; i++ {
+	for ; i < int(gist.Lowers); i++ {
 		rule := s.rules[hits[i].Scenario]
 		if rule&ruleApart != 0 {
 			s.siftApart(r, k, &hits[i], rule)
@@ -70,13 +70,8 @@ func (s *sieve) sift(r *cloudfront.Record, k key, hash uint64, hits []scenario.H
 		hits[kept] = hits[i]
 		kept++
 	}
-	end := len(hits)
-	for end > i && hits[end-1].Effect == scenario.Shield {
-		end--
-	}
-	if i < end {
-		marked := line.has(hash)
-		for ; i < end; i++ {
+	if marked := line.has(hash); marked || gist.Apart {
+		for ; i < int(gist.Shields); i++ {
 			rule := s.rules[hits[i].Scenario]
 			switch {
 			case rule&ruleApart != 0:
@@ -88,14 +83,14 @@ func (s *sieve) sift(r *cloudfront.Record, k key, hash uint64, hits []scenario.H
 			}
 		}
 	}
-	if end == len(hits) {
+	if gist.Shield == 0 {
 		return hits[:kept]
 	}
-	if s.shields = shieldsOf(hits[end:], hash, r.Time); line.knows(s.shields) {
+	if s.shields = shieldsOf(gist, hash, r.Time); line.knows(s.shields) {
 		s.shields = 0
 		return hits[:kept]
 	}
-	for ; i < len(hits); i++ {
+	for i = int(gist.Shields); i < len(hits); i++ {
 		if rule := s.rules[hits[i].Scenario]; rule&ruleApart != 0 {
 			s.siftApart(r, k, &hits[i], rule)
 			continue
@@ -155,14 +150,16 @@ func (s *sieve) settle(a *apartHit, r *cloudfront.Record, g *scenario.Group) boo
 	return true
 }
 
+// isIdle reports whether a record, which pours nothing, has nothing that sift would keep.
+// It is right in nearly all cases, and quicker.
+func (s *sieve) isIdle(r *cloudfront.Record, hash uint64, gist *scenario.Gist) bool {
+	line := s.engine.marks.line(hash)
+	return !gist.Apart && (gist.Lowers == gist.Shields || !line.has(hash)) && (gist.Shield == 0 || line.knows(shieldsOf(gist, hash, r.Time)))
+}
+
 // shieldsOf returns what stands for a client's shields in the minute of a time; never 0.
-func shieldsOf(hits []scenario.Hit, hash uint64, at int64) uint64 {
-	var all uint64
-	for i := range hits {
-		hit := &hits[i]
-		all += (uint64(hit.Group)<<16|uint64(hit.Scenario))*0x9e3779b97f4a7c15 ^ 0xd6e8feb86659fd93
-	}
-	return fold(hash^uint64(at/minute), all) | 1
+func shieldsOf(gist *scenario.Gist, hash uint64, at int64) uint64 {
+	return fold(hash^uint64(at/minute), gist.Shield) | 1
 }
 
 // sent remembers that the shields of a record of a client with the hash were sent.

@@ -71,7 +71,8 @@ func (w *twin) record(r *cloudfront.Record) string {
 	var hits []scenario.Hit
 	var keys []twinKey
 	pours, lowers, counts := false, false, r.Status >= 400
-	for _, hit := range w.matcher.Match(r, nil) {
+	all, _ := w.matcher.MatchGist(r, nil)
+	for _, hit := range all {
 		counts = counts || hit.Effect == scenario.Pour
 		k, ok := w.key(r, hit)
 		if !ok {

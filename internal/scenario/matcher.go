@@ -94,6 +94,12 @@ func (m *Matcher) Interpreted() (runs, failed uint64) { return m.filters.Counts(
 // it has there: by Effect, and those of one by Scenario. It allocates only to make hits,
 // or its own scratch, larger.
 func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
+	hits, _ = m.MatchGist(r, hits)
+	return hits
+}
+
+// MatchGist is Match, and returns the gist of the record's hits, too.
+func (m *Matcher) MatchGist(r *cloudfront.Record, hits []Hit) ([]Hit, Gist) {
 	if m.set.needsFacts {
 		m.find(r)
 	} else {
@@ -109,14 +115,19 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 	}
 	first := len(hits)
 	hits = append(hits, o.hits...)
+	gist := o.gist
 	m.lot = lot{}
 	for i := len(o.open) - 1; i >= 0; i-- { // backwards, as one may fall out
 		at := first + int(o.open[i].hit)
 		if !m.complete(r, &m.set.uses[o.open[i].use], &hits[at]) {
+			gist.drop(hits[at].Effect)
 			hits = slices.Delete(hits, at, at+1)
 		}
 	}
-	return hits
+	if gist.openShield {
+		gist.openShield, gist.Shield = false, shieldOf(hits[first+int(gist.Shields):])
+	}
+	return hits, gist
 }
 
 // An outline is what is known of hits by which filters hold alone. It is kept for each set
@@ -124,6 +135,7 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 type outline struct {
 	hits []Hit
 	open []openHit // of which more follows from the record
+	gist Gist      // a cache line ends here
 }
 
 type openHit struct{ hit, use uint16 } // indexes in the outline's hits and the Set's uses
@@ -131,15 +143,19 @@ type openHit struct{ hit, use uint16 } // indexes in the outline's hits and the 
 // outline makes an outline of a set of filters.
 func (s *Set) outline(o *outline, filters []uint64) {
 	o.hits, o.open = o.hits[:0], o.open[:0]
+	openShield := false
 	for i, rest := range filters {
 		for ; rest != 0; rest &= rest - 1 {
 			at := i<<6 + bits.TrailingZeros64(rest)
 			if s.uses[at].open {
 				o.open = append(o.open, openHit{uint16(len(o.hits)), uint16(at)})
+				openShield = openShield || s.hits[at].Effect == Shield
 			}
 			o.hits = append(o.hits, s.hits[at])
 		}
 	}
+	o.gist = GistOf(o.hits, s.isApart)
+	o.gist.openShield = openShield
 }
 
 // complete adds to a hit what follows from the record, and reports whether there is such
