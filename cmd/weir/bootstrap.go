@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -20,55 +22,111 @@ import (
 )
 
 // bootstrapPatience is how long bootstrap waits for AWS, which lets new things
-// refer to each other only after minutes.
+// refer to each other, and old ones go, only after minutes.
 const bootstrapPatience = 15 * time.Minute
+
+// defaultSets let scenarios ban and, in stage mode, count: IP sets that stay empty
+// cost nothing.
+const defaultSets = "block=2/1,count=1/1"
+
+const bootstrapAbout = `Makes what the service needs, where it is missing: the lease table, IP sets, a
+rule group with a rule for each pool of them, and a rule in the web ACL that uses
+it. What is there is kept, flags that are not given leave it as it is, and a second
+run changes nothing. -remove undoes it: the IP sets, which hold the bans, and the
+lease table stay.`
 
 // runBootstrap is `weir bootstrap`.
 func runBootstrap(ctx context.Context, w *world) error {
-	fs := newFlags(w, "bootstrap", "", "Makes what the service needs, where it is missing: the lease table, IP sets, a\nrule group that blocks what they hold, and a rule in the web ACL that uses it.\nWhat is there is kept; a second run changes nothing.")
-	webACL := fs.String("web-acl", "", "`name` or ARN of the web ACL that is to block; none: rules only")
+	fs := newFlags(w, "bootstrap", "", bootstrapAbout)
+	webACL := fs.String("web-acl", "", "`name` or ARN of the web ACL that is to use the rules; none: rules only, and with -remove every web ACL that uses them")
 	create := fs.Bool("create-web-acl", false, "make the web ACL if it is not there; it lets everything else pass")
-	prefix := fs.String("prefix", "weir-", "of every `name`; the IP sets are PREFIXblock-v4-0 and so on, for WEIR_WAF_SETS=PREFIXblock-")
-	v4 := fs.Int("ipv4-sets", 2, "IP sets for IPv4, 10,000 addresses each")
-	v6 := fs.Int("ipv6-sets", 1, "IP sets for IPv6, 10,000 networks each")
+	named := fs.String("target", "", "`name` of the target, where there are several")
+	prefix := fs.String("prefix", "weir-", "of every `name`: the IP sets are PREFIXblock-v4-0 and so on, the rule group is PREFIXbans")
+	sets := fs.String("sets", defaultSets, "`numbers` of IP sets for IPv4 and IPv6, 10,000 entries each, 50 together: POOL=4/2,... where POOL is one of "+strings.Join(waf.PoolWords(), ", "))
+	answer := registerAnswer(fs)
+	remove := fs.Bool("remove", false, "take the rule out of the web ACL and delete the rule group")
+	removeSets := fs.Bool("remove-sets", false, "with -remove: delete the IP sets, too, and with them all bans")
+	force := fs.Bool("force", false, "with -remove: delete also what people added to the rule group and the IP sets")
 	dry := fs.Bool("dry-run", false, "change nothing, say what would be done")
 	loader := config.Register(fs, "kinesis", "waf", "logger")
 	cfg, log, cloud, err := enter(ctx, w, fs, loader)
 	if err != nil {
 		return err
 	}
-	report, err := bootstrap(ctx, cloud, cfg.Kinesis.LeaseTable, waf.BootstrapConfig{
-		Scope: waftypes.Scope(cfg.WAF.Scope), Prefix: *prefix, IPv4: *v4, IPv6: *v6,
-		BlockStatus: cfg.WAF.BlockStatus, WebACL: *webACL, CreateWebACL: *create, DryRun: *dry, Logger: log,
-	})
+	if err := checkRemoval(fs, *remove); err != nil {
+		return err
+	}
+	targets, err := operated(cfg, *named)
+	if err == nil && len(targets) > 1 {
+		err = usageError("there are several targets, in different places: say which by -target")
+	}
+	if err != nil {
+		return err
+	}
+	t := &targets[0]
+	if *remove {
+		ctx, cancel := context.WithTimeout(ctx, bootstrapPatience)
+		defer cancel()
+		report, err := waf.Remove(ctx, newWAF(cloud, t), waf.RemoveConfig{
+			Scope: waftypes.Scope(t.Scope), Prefix: *prefix, WebACL: *webACL, IPSets: *removeSets, Force: *force, DryRun: *dry, Logger: log,
+		})
+		writeReport(w.stdout, report, *dry)
+		return err
+	}
+	provision := waf.BootstrapConfig{
+		Scope: waftypes.Scope(t.Scope), Prefix: *prefix, BlockStatus: t.BlockStatus,
+		WebACL: *webACL, CreateWebACL: *create, DryRun: *dry, Logger: log,
+	}
+	if provision.Sets, err = waf.ParseSetCounts(*sets); err != nil {
+		return usageError("-sets: %v", err)
+	}
+	if err := answer.apply(fs, &provision); err != nil {
+		return err
+	}
+	report, err := bootstrap(ctx, cloud, newWAF(cloud, t), cfg.Kinesis.LeaseTable, provision)
 	writeReport(w.stdout, report, *dry)
 	return err
 }
 
 // bootstrap makes the lease table and what WAF needs. The report tells what was
 // done until an error.
-func bootstrap(ctx context.Context, cloud aws.Config, leaseTable string, cfg waf.BootstrapConfig) (waf.Report, error) {
+func bootstrap(ctx context.Context, cloud aws.Config, client *wafv2.Client, leaseTable string, cfg waf.BootstrapConfig) (waf.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, bootstrapPatience)
 	defer cancel()
 	if !cfg.DryRun {
-		client := dynamodb.NewFromConfig(cloud, func(o *dynamodb.Options) { o.HTTPClient = awshttp.New(o.HTTPClient) })
-		if err := kinesis.CreateLeaseTable(ctx, client, leaseTable); err != nil {
+		tables := dynamodb.NewFromConfig(cloud, func(o *dynamodb.Options) { o.HTTPClient = awshttp.New(o.HTTPClient) })
+		if err := kinesis.CreateLeaseTable(ctx, tables, leaseTable); err != nil {
 			return waf.Report{}, err
 		}
 	}
-	region := cloud.Region
-	if cfg.Scope == waftypes.ScopeCloudfront {
-		region = "us-east-1" // where everything of that scope lives
+	return waf.Bootstrap(ctx, client, cfg)
+}
+
+// operated gives the targets that an operator means by a name: all for none, but
+// each place once. Operators act with their own credentials, as the role that the
+// service takes on must not have their rights.
+func operated(cfg *config.Config, name string) ([]config.Target, error) {
+	var list []config.Target
+	var names []string
+	for _, t := range cfg.Targets() {
+		names = append(names, t.Name)
+		t.Role = ""
+		same := func(o config.Target) bool { return o.Scope == t.Scope && o.Region == t.Region }
+		if t.Name == name || name == "" && !slices.ContainsFunc(list, same) {
+			list = append(list, t)
+		}
 	}
-	return waf.Bootstrap(ctx, wafv2.NewFromConfig(cloud, func(o *wafv2.Options) {
-		o.Region, o.HTTPClient = region, awshttp.New(o.HTTPClient)
-	}), cfg)
+	if len(list) == 0 {
+		return nil, usageError("-target %s: there is no such target, only %s", name, strings.Join(names, ", "))
+	}
+	return list, nil
 }
 
 // bootstrapDemo prepares the stand-ins as a person would prepare an account.
 func bootstrapDemo(ctx context.Context, cloud aws.Config, cfg *config.Config) error {
-	_, err := bootstrap(ctx, cloud, cfg.Kinesis.LeaseTable, waf.BootstrapConfig{
-		Scope: waftypes.ScopeCloudfront, IPv4: 1, IPv6: 1,
+	t := cfg.Targets()[0]
+	_, err := bootstrap(ctx, cloud, newWAF(cloud, &t), cfg.Kinesis.LeaseTable, waf.BootstrapConfig{
+		Scope: waftypes.ScopeCloudfront, Sets: map[string]waf.SetCount{"block": {IPv4: 1, IPv6: 1}},
 		BlockStatus: cfg.WAF.BlockStatus, WebACL: demoWebACL, Logger: zap.NewNop(),
 	})
 	return err

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"weir/internal/awslocal"
 )
 
 // TestMain lets the test binary be weir itself: a script, or a test that starts
@@ -23,6 +26,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_CONFIG_FILE", os.DevNull)
 			env.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+			// Stand-ins of AWS, for scripts that set AWS_ENDPOINT_URL to them.
+			standIns := httptest.NewServer(awslocal.New(awslocal.Config{}))
+			env.Defer(standIns.Close)
+			env.Setenv("STANDINS", standIns.URL)
 			return nil
 		},
 	})

@@ -11,64 +11,113 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 )
 
-// newACLPriority is our rule's in a web ACL that we make: rules that people want
-// before it find room.
+// newACLPriority is our rule's where no rule comes before it and none after it:
+// rules that people want there find room.
 const newACLPriority = 10
 
-// webACL sees to it that the web ACL refers to the rule group.
-func (b *bootstrap) webACL(ctx context.Context) error {
-	id, name, err := b.findACL(ctx)
-	if err != nil {
-		return err
-	}
-	if id == "" {
-		return b.createACL(ctx)
-	}
-	err = b.rewrite(ctx, func(ctx context.Context) error { return b.mendACL(ctx, id, name) })
-	if err != nil {
-		return fmt.Errorf("web ACL %s: %w", name, err)
-	}
-	return nil
+// moveBy is how far the rules after ours are moved down where there is no room for
+// it. The gap that this leaves behind our rule comes about in no other way, so
+// that Remove can tell, and moves them back.
+const moveBy = 2
+
+// acl is a web ACL that was read.
+type acl struct {
+	name, id, arn string
+	token         *string
+	typed         *types.WebACL
+	doc           *document
 }
 
-// findACL gives the identity of the web ACL; "" = it is to be made.
-func (b *bootstrap) findACL(ctx context.Context) (id, name string, err error) {
-	if strings.HasPrefix(b.cfg.WebACL, "arn:") {
-		a, err := ParseARN("webacl", b.cfg.WebACL)
-		return a.ID, a.Name, err
-	}
+// listACLs lists the web ACLs of the scope.
+func (o *operator) listACLs(ctx context.Context) ([]types.WebACLSummary, error) {
 	list, err := all(func(marker *string) ([]types.WebACLSummary, *string, error) {
-		out, err := call(ctx, b, b.client.ListWebACLs, &wafv2.ListWebACLsInput{Scope: b.cfg.Scope, NextMarker: marker, Limit: aws.Int32(100)})
+		out, err := call(ctx, o, o.client.ListWebACLs, &wafv2.ListWebACLsInput{Scope: o.scope, NextMarker: marker, Limit: aws.Int32(100)})
 		if err != nil {
 			return nil, nil, err
 		}
 		return out.WebACLs, out.NextMarker, nil
 	})
 	if err != nil {
-		return "", "", fmt.Errorf("list web ACLs: %w", err)
+		return nil, fmt.Errorf("list web ACLs: %w", err)
 	}
-	var names []string
+	return list, nil
+}
+
+// findACL gives the identity of the web ACL that was named; "" = there is none.
+func (o *operator) findACL(ctx context.Context) (id, name string, others []string, err error) {
+	if strings.HasPrefix(o.webACL, "arn:") {
+		a, err := ParseARN("webacl", o.webACL)
+		return a.ID, a.Name, nil, err
+	}
+	list, err := o.listACLs(ctx)
+	if err != nil {
+		return "", "", nil, err
+	}
 	for _, s := range list {
-		if aws.ToString(s.Name) == b.cfg.WebACL {
-			return aws.ToString(s.Id), b.cfg.WebACL, nil
+		if aws.ToString(s.Name) == o.webACL {
+			return aws.ToString(s.Id), o.webACL, nil, nil
 		}
-		names = append(names, aws.ToString(s.Name))
+		others = append(others, aws.ToString(s.Name))
 	}
-	if !b.cfg.CreateWebACL {
-		return "", "", fmt.Errorf("there is no web ACL %q of scope %s, only %q", b.cfg.WebACL, b.cfg.Scope, names)
+	return "", "", others, nil
+}
+
+func (o *operator) noSuchACL(others []string) error {
+	return fmt.Errorf("there is no web ACL %q of scope %s, only %q", o.webACL, o.scope, others)
+}
+
+func (o *operator) readACL(ctx context.Context, id, name string) (*acl, error) {
+	var answer []byte
+	got, err := call(ctx, o, o.client.GetWebACL, &wafv2.GetWebACLInput{Id: &id, Name: &name, Scope: o.scope}, capture(&answer))
+	if err != nil {
+		return nil, err
 	}
-	return "", "", nil
+	doc, err := parseDocument(answer, "WebACL")
+	if err != nil {
+		return nil, err
+	}
+	return &acl{name, id, aws.ToString(got.WebACL.ARN), got.LockToken, got.WebACL, doc}, nil
+}
+
+// writeACL sends back the document of a web ACL, changed.
+func (o *operator) writeACL(ctx context.Context, a *acl, change string) error {
+	in := &wafv2.UpdateWebACLInput{
+		Id: &a.id, Name: &a.name, Scope: o.scope, LockToken: a.token,
+		DefaultAction: a.typed.DefaultAction, VisibilityConfig: a.typed.VisibilityConfig,
+	}
+	o.wrote["web ACL"+a.name] = intent{Changed, change}
+	_, err := call(ctx, o, o.client.UpdateWebACL, in, replace(a.doc.update(string(o.scope), aws.ToString(a.token))))
+	return explain[types.WebACL](err, a.doc)
+}
+
+// attach sees to it that the web ACL refers to the rule group.
+func (b *bootstrap) attach(ctx context.Context) error {
+	id, name, others, err := b.findACL(ctx)
+	if err != nil {
+		return err
+	}
+	if id == "" && !b.cfg.CreateWebACL {
+		return b.noSuchACL(others)
+	}
+	if id == "" {
+		return b.createACL(ctx)
+	}
+	err = rewrite(ctx, func(ctx context.Context) error { return b.mendACL(ctx, id, name) })
+	if err != nil {
+		return fmt.Errorf("web ACL %s: %w", name, err)
+	}
+	return nil
 }
 
 func (b *bootstrap) createACL(ctx context.Context) error {
 	name := b.cfg.WebACL
-	if b.cfg.DryRun {
+	if b.dryRun {
 		b.did("web ACL", name, "", Created, "")
 		return nil
 	}
-	b.made["web ACL"+name] = true
-	out, err := call(ctx, b, b.client.CreateWebACL, &wafv2.CreateWebACLInput{
-		Name: &name, Scope: b.cfg.Scope, DefaultAction: &types.DefaultAction{Allow: &types.AllowAction{}},
+	b.wrote["web ACL"+name] = intent{Created, ""}
+	out, err := call(ctx, b.operator, b.client.CreateWebACL, &wafv2.CreateWebACLInput{
+		Name: &name, Scope: b.scope, DefaultAction: &types.DefaultAction{Allow: &types.AllowAction{}},
 		VisibilityConfig: visibility(name), Rules: []types.Rule{b.reference(newACLPriority)},
 	})
 	if err != nil {
@@ -91,58 +140,54 @@ func (b *bootstrap) reference(priority int32) types.Rule {
 
 // mendACL writes the web ACL if it does not refer to the rule group.
 func (b *bootstrap) mendACL(ctx context.Context, id, name string) error {
-	got, err := call(ctx, b, b.client.GetWebACL, &wafv2.GetWebACLInput{Id: &id, Name: &name, Scope: b.cfg.Scope})
+	a, err := b.readACL(ctx, id, name)
 	if err != nil {
 		return err
 	}
-	arn := aws.ToString(got.WebACL.ARN)
-	b.report.WebACLARN = arn
-	rules, change := b.aclRules(got.WebACL.Rules)
+	b.report.WebACLARN = a.arn
+	change := b.insert(a)
 	if change == "" {
-		b.did("web ACL", name, arn, Kept, "")
+		b.did("web ACL", name, a.arn, Kept, "")
 		return nil
 	}
-	if !b.cfg.DryRun {
-		in := &wafv2.UpdateWebACLInput{Scope: b.cfg.Scope, LockToken: got.LockToken}
-		carry(in, got.WebACL)
-		in.Rules = rules
-		if _, err := call(ctx, b, b.client.UpdateWebACL, in); err != nil {
+	if !b.dryRun {
+		if err := b.writeACL(ctx, a, change); err != nil {
 			return err
 		}
 	}
-	b.did("web ACL", name, arn, Changed, change)
+	b.did("web ACL", name, a.arn, Changed, change)
 	return nil
 }
 
-// aclRules gives the web ACL's rules with a reference to the group, and what is
-// new about them; "" = nothing, there is one. A reference that is there stays
-// where and as people put it, overrides included.
-func (b *bootstrap) aclRules(have []types.Rule) (rules []types.Rule, change string) {
-	rules = slices.Clone(have)
-	for i := range rules {
-		ref := groupReference(rules[i])
-		if ref != nil && b.report.RuleGroupARN != "" && aws.ToString(ref.ARN) == b.report.RuleGroupARN {
-			return rules, ""
+// insert makes the web ACL's rules refer to the group, and says what is new about
+// them; "" = nothing, they do. A reference that is there stays where and as people
+// put it, overrides included.
+func (b *bootstrap) insert(a *acl) (change string) {
+	for _, r := range a.typed.Rules {
+		if ref := groupReference(r); ref != nil && b.report.RuleGroupARN != "" && aws.ToString(ref.ARN) == b.report.RuleGroupARN {
+			return ""
 		}
 	}
-	for i := range rules {
-		if aws.ToString(rules[i].Name) != b.groupName() {
-			continue
-		}
-		if ref := groupReference(rules[i]); ref != nil { // to a group that was deleted
-			mended := *ref
-			mended.ARN = &b.report.RuleGroupARN
-			rules[i].Statement = &types.Statement{RuleGroupReferenceStatement: &mended}
-			return rules, fmt.Sprintf("rule %s refers to the rule group", b.groupName())
+	for i, r := range a.typed.Rules {
+		if aws.ToString(r.Name) == b.groupName() && groupReference(r) != nil { // to a group that was deleted
+			a.doc.rules[i] = setMember(a.doc.rules[i], toJSON(b.report.RuleGroupARN), "Statement", "RuleGroupReferenceStatement", "ARN")
+			return fmt.Sprintf("rule %s refers to the rule group", b.groupName())
 		}
 	}
-	priority, moved := topPriority(rules)
-	rules = append(rules, b.reference(priority))
+	priority, moved := place(a.typed.Rules)
+	for _, i := range moved {
+		a.shift(i, moveBy)
+	}
+	a.doc.rules = append(a.doc.rules, plainJSON(b.reference(priority)))
 	change = fmt.Sprintf("rule %s added with priority %d", b.groupName(), priority)
-	if moved > 0 {
-		change += fmt.Sprintf(", the %d rules before moved down by one", moved)
+	if len(moved) > 0 {
+		change += fmt.Sprintf(", the %d rules after it moved down by %d", len(moved), moveBy)
 	}
-	return rules, change
+	return change
+}
+
+func (a *acl) shift(i int, by int32) {
+	a.doc.rules[i] = setMember(a.doc.rules[i], toJSON(a.typed.Rules[i].Priority+by), "Priority")
 }
 
 func groupReference(r types.Rule) *types.RuleGroupReferenceStatement {
@@ -152,27 +197,49 @@ func groupReference(r types.Rule) *types.RuleGroupReferenceStatement {
 	return r.Statement.RuleGroupReferenceStatement
 }
 
-// topPriority makes room before all rules, and gives the priority there. Only
-// where the first rule has priority 0 do others have to move: that one and those
-// that follow it without a gap, by one. The order of rules never changes.
-func topPriority(rules []types.Rule) (priority int32, moved int) {
-	if len(rules) == 0 {
-		return newACLPriority, 0
+// byPriority gives the indexes of rules in the order in which AWS takes them.
+func byPriority(rules []types.Rule) []int {
+	order := make([]int, len(rules))
+	for i := range order {
+		order[i] = i
 	}
-	order := make([]*types.Rule, len(rules))
-	for i := range rules {
-		order[i] = &rules[i]
+	slices.SortFunc(order, func(a, b int) int { return int(rules[a].Priority) - int(rules[b].Priority) })
+	return order
+}
+
+// place gives the priority of our rule: before all others, but after those at the
+// top that allow, since whom the owner lets in for certain is not to be banned.
+// Where there is no room, moved are the rules that have to make some, by moveBy.
+// The order of rules never changes.
+func place(rules []types.Rule) (priority int32, moved []int) {
+	order := byPriority(rules)
+	free := int32(0) // the first priority after those that allow
+	n := 0
+	for n < len(order) && rules[order[n]].Action != nil && rules[order[n]].Action.Allow != nil {
+		free = rules[order[n]].Priority + 1
+		n++
 	}
-	slices.SortFunc(order, func(a, b *types.Rule) int { return int(a.Priority) - int(b.Priority) })
-	if first := order[0].Priority; first > 0 {
-		return first - 1, 0
+	if n == len(order) {
+		return free + newACLPriority, nil
 	}
-	for i, r := range order {
-		if int(r.Priority) != i {
-			break
-		}
-		r.Priority++
-		moved++
+	if next := rules[order[n]].Priority; next > free {
+		return next - 1, nil
 	}
-	return 0, moved
+	return free, order[n:]
+}
+
+// movedBy gives the rules that place moved to make room for rule i, if it did so:
+// there is no room before it, and just the gap behind it.
+func movedBy(rules []types.Rule, i int) (moved []int) {
+	order := byPriority(rules)
+	n := slices.Index(order, i)
+	before := int32(-1)
+	if n > 0 {
+		before = rules[order[n-1]].Priority
+	}
+	at := rules[i].Priority
+	if at != before+1 || n+1 == len(order) || rules[order[n+1]].Priority != at+moveBy {
+		return nil
+	}
+	return order[n+1:]
 }

@@ -1,37 +1,58 @@
 package waf
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"reflect"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
+	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 	"go.uber.org/zap"
 )
 
-// bootstrap is one run of Bootstrap.
-type bootstrap struct {
-	client  *wafv2.Client
-	cfg     BootstrapConfig
+// operator is one run of what a person does with an operator's rights.
+type operator struct {
+	client *wafv2.Client
+	scope  types.Scope
+	prefix string
+	webACL string // name or ARN; "" = see there
+	dryRun bool
+	log    *zap.Logger
+
 	options func(*wafv2.Options)
-	planned [families]int
 	pace    map[string]*pacer // by action; AWS's quotas are for each
-	made    map[string]bool   // by kind and name: what this run asked AWS to make
+	wrote   map[string]intent // by kind and name: what this run asked AWS to do, maybe in vain
 	report  Report
 }
 
-func newBootstrap(client *wafv2.Client, cfg BootstrapConfig) *bootstrap {
-	return &bootstrap{
-		client: client, cfg: cfg, options: callOptions(cfg.Scope),
-		planned: [families]int{ipv4: cfg.IPv4, ipv6: cfg.IPv6},
-		pace:    make(map[string]*pacer), made: make(map[string]bool),
+type intent struct {
+	done   Done
+	detail string
+}
+
+func newOperator(client *wafv2.Client, scope types.Scope, prefix, webACL string, dryRun bool, log *zap.Logger) *operator {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	return &operator{
+		client: client, scope: scope, prefix: prefix, webACL: webACL, dryRun: dryRun, log: log,
+		options: callOptions(scope), pace: make(map[string]*pacer), wrote: make(map[string]intent),
 	}
 }
 
-// short is the family in the names of sets and rules.
-func (f family) short() string { return [...]string{"v4", "v6"}[f] }
+// groupName is the rule group's, the web ACL's rule's and the metrics' name.
+func (o *operator) groupName() string { return o.prefix + "bans" }
+
+// did adds to the report. What is found in place may be so since a call of this
+// run that got no answer.
+func (o *operator) did(kind, name, arn string, done Done, detail string) {
+	if before, ok := o.wrote[kind+name]; ok && done == Kept {
+		done, detail = before.done, cmp.Or(detail, before.detail)
+	}
+	o.report.Items = append(o.report.Items, Item{kind, name, arn, done, detail})
+}
 
 // all follows a list to its last page.
 func all[T any](page func(marker *string) ([]T, *string, error)) ([]T, error) {
@@ -52,58 +73,80 @@ func all[T any](page func(marker *string) ([]T, *string, error)) ([]T, error) {
 
 const (
 	bootstrapTries   = 6                // of a call that goes wrong in a way that may pass
-	bootstrapWait    = 10 * time.Minute // for AWS to let a new thing be referred to
+	bootstrapWait    = 10 * time.Minute // for AWS to let a new thing be referred to, or an old one go
 	bootstrapTimeout = 15 * time.Second // of each call
 )
 
 // call makes a call within the quota of its action, and again for as long as that
 // may help. An ambiguous failure is repeated too: Create then answers that there
-// is one already and Update that the token is stale, which the caller knows how to
-// take.
-func call[I, O any](ctx context.Context, b *bootstrap, f func(context.Context, *I, ...func(*wafv2.Options)) (*O, error), in *I) (*O, error) {
+// is one already, Delete that there is none and Update that the token is stale,
+// which the caller knows how to take.
+func call[I, O any](ctx context.Context, o *operator, f func(context.Context, *I, ...func(*wafv2.Options)) (*O, error), in *I, more ...func(*wafv2.Options)) (*O, error) {
 	action := strings.TrimSuffix(reflect.TypeFor[I]().Name(), "Input")
-	pace := b.pacer(action)
+	options := append([]func(*wafv2.Options){o.options}, more...)
+	pace := o.pacer(action)
 	begin := time.Now()
-	for n := 1; ; n++ {
+	for n, tries := 1, 0; ; n++ {
 		if err := sleepUntil(ctx, pace.next); err != nil {
 			return nil, err
 		}
 		pace.take(time.Now())
 		bounded, cancel := context.WithTimeout(ctx, bootstrapTimeout)
-		out, err := f(bounded, in, b.options)
+		out, err := f(bounded, in, options...)
 		cancel()
 		if err == nil {
 			return out, nil
 		}
-		again, wait := b.retryable(err, n)
-		if !again || ctx.Err() != nil || time.Since(begin) > bootstrapWait {
+		if !o.matterOfTime(action, err) {
+			tries++
+			if !worthAnother(err) || tries == bootstrapTries {
+				return nil, err
+			}
+		}
+		if ctx.Err() != nil || time.Since(begin) > bootstrapWait {
 			return nil, err
 		}
-		b.cfg.Logger.Info("waiting for AWS WAF", zap.String("call", action), zap.Duration("wait", wait), zap.Error(err))
+		wait := backoff(n)
+		o.log.Info("waiting for AWS WAF", zap.String("call", action), zap.Duration("wait", wait), zap.Error(err))
 		pace.hold(time.Now().Add(wait))
 	}
 }
 
-// retryable says whether, and how long after the n-th attempt, a call is worth
-// another one.
-func (b *bootstrap) retryable(err error, n int) (bool, time.Duration) {
+// matterOfTime says whether a call fails only because what was done before has not
+// reached all of AWS: that takes minutes, and ends.
+func (o *operator) matterOfTime(action string, err error) bool {
 	switch codeOf(err) {
-	case "WAFUnavailableEntityException": // what is referred to has not reached everywhere: minutes
-		return true, backoff(n)
-	case "WAFTagOperationException", "WAFTagOperationInternalErrorException":
-		return n < bootstrapTries, backoff(n)
+	case "WAFUnavailableEntityException": // what is referred to is not known everywhere
+		return true
+	case "WAFAssociatedItemException": // that it is not referred to any more, neither
+		return strings.HasPrefix(action, "Delete")
+	case "WAFNonexistentItemException": // what this run has made, neither
+		return o.created()
 	}
-	switch classify(err) {
-	case throttled, ambiguous:
-		return n < bootstrapTries, backoff(n)
-	case missing: // what this run has made is not known everywhere at once
-		return len(b.made) > 0, backoff(n)
-	}
-	return false, 0
+	return false
 }
 
-func (b *bootstrap) pacer(action string) *pacer {
-	p := b.pace[action]
+// worthAnother says whether a call that failed for another reason may do better soon.
+func worthAnother(err error) bool {
+	switch codeOf(err) {
+	case "WAFTagOperationException", "WAFTagOperationInternalErrorException":
+		return true
+	}
+	how := classify(err)
+	return how == throttled || how == ambiguous
+}
+
+func (o *operator) created() bool {
+	for _, asked := range o.wrote {
+		if asked.done == Created {
+			return true
+		}
+	}
+	return false
+}
+
+func (o *operator) pacer(action string) *pacer {
+	p := o.pace[action]
 	if p == nil {
 		perSecond := 1.0
 		if strings.HasPrefix(action, "Get") || strings.HasPrefix(action, "List") {
@@ -111,7 +154,7 @@ func (b *bootstrap) pacer(action string) *pacer {
 		}
 		fresh := newPacer(perSecond)
 		p = &fresh
-		b.pace[action] = p
+		o.pace[action] = p
 	}
 	return p
 }
@@ -129,7 +172,7 @@ func sleepUntil(ctx context.Context, at time.Time) error {
 
 // rewrite reads, changes and writes something until no one else has written it in
 // between.
-func (b *bootstrap) rewrite(ctx context.Context, once func(ctx context.Context) error) error {
+func rewrite(ctx context.Context, once func(ctx context.Context) error) error {
 	for n := 1; ; n++ {
 		err := once(ctx)
 		if classify(err) != conflict || n == bootstrapTries {
@@ -138,26 +181,5 @@ func (b *bootstrap) rewrite(ctx context.Context, once func(ctx context.Context) 
 		if err := sleepUntil(ctx, time.Now().Add(backoff(n))); err != nil {
 			return err
 		}
-	}
-}
-
-// carry copies every field that both structs have by the same name and type, so
-// that an update sends back all that was read, also what this program has never
-// heard of. Both arguments are pointers to structs.
-func carry(dst, src any) {
-	to, from := reflect.ValueOf(dst).Elem(), reflect.ValueOf(src).Elem()
-	for i := range to.NumField() {
-		field := to.Type().Field(i)
-		if !field.IsExported() {
-			continue
-		}
-		v := from.FieldByName(field.Name)
-		if !v.IsValid() {
-			continue
-		}
-		if v.Type() != field.Type {
-			panic(fmt.Sprintf("BUG: %s has two types in the SDK", field.Name))
-		}
-		to.Field(i).Set(v)
 	}
 }

@@ -2,55 +2,96 @@ package waf
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 )
 
-// groupName is the rule group's, the web ACL's rule's and the metrics' name.
-func (b *bootstrap) groupName() string { return b.cfg.Prefix + "block" }
+// ruleOrder is the order of the group's rules, by pool. Count comes first: it ends
+// nothing, and so it sees and labels also those whom a later rule stops. Then the
+// strongest action first, so that who is in two pools gets the stronger one.
+func ruleOrder() []string {
+	words := PoolWords()
+	slices.SortStableFunc(words, func(a, b string) int { return ruleRank(a) - ruleRank(b) })
+	return words
+}
 
-// ruleGroup makes the rule group, or sees to it that its rules cover the sets.
-func (b *bootstrap) ruleGroup(ctx context.Context, refs *[families][]string) error {
-	name := b.groupName()
+func ruleRank(word string) int {
+	k, _ := keyOf(word)
+	if k.action == actCount {
+		return -1
+	}
+	return int(k.action)
+}
+
+// priorityStep is what lies between the priorities of new rules, so that owners
+// find room for theirs.
+const priorityStep = 10
+
+// label is what a pool's rule puts on a request that matches. The full label begins
+// with account and rule group; rules of the web ACL may ask for its end.
+func label(word string) string { return "weir:" + word }
+
+// findGroup finds the rule group; false = there is none.
+func (o *operator) findGroup(ctx context.Context) (types.RuleGroupSummary, bool, error) {
 	list, err := all(func(marker *string) ([]types.RuleGroupSummary, *string, error) {
-		out, err := call(ctx, b, b.client.ListRuleGroups, &wafv2.ListRuleGroupsInput{Scope: b.cfg.Scope, NextMarker: marker, Limit: aws.Int32(100)})
+		out, err := call(ctx, o, o.client.ListRuleGroups, &wafv2.ListRuleGroupsInput{Scope: o.scope, NextMarker: marker, Limit: aws.Int32(100)})
 		if err != nil {
 			return nil, nil, err
 		}
 		return out.RuleGroups, out.NextMarker, nil
 	})
 	if err != nil {
-		return fmt.Errorf("list rule groups: %w", err)
+		return types.RuleGroupSummary{}, false, fmt.Errorf("list rule groups: %w", err)
 	}
 	for _, g := range list {
-		if aws.ToString(g.Name) != name {
-			continue
+		if aws.ToString(g.Name) == o.groupName() {
+			return g, true, nil
 		}
-		b.report.RuleGroupARN = aws.ToString(g.ARN)
-		err := b.rewrite(ctx, func(ctx context.Context) error { return b.mendGroup(ctx, g, refs) })
-		if err != nil {
-			return fmt.Errorf("rule group %s: %w", name, err)
-		}
-		return nil
 	}
-	return b.createGroup(ctx, name, refs)
+	return types.RuleGroupSummary{}, false, nil
 }
 
-func (b *bootstrap) createGroup(ctx context.Context, name string, refs *[families][]string) error {
-	if b.cfg.DryRun {
+// ruleGroup makes the rule group, or sees to it that its rules cover the sets.
+func (b *bootstrap) ruleGroup(ctx context.Context, refs map[string][]string) error {
+	g, there, err := b.findGroup(ctx)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return b.createGroup(ctx, refs)
+	}
+	b.report.RuleGroupARN = aws.ToString(g.ARN)
+	err = rewrite(ctx, func(ctx context.Context) error { return b.mendGroup(ctx, g, refs) })
+	if err != nil {
+		return fmt.Errorf("rule group %s: %w", b.groupName(), err)
+	}
+	return nil
+}
+
+func (b *bootstrap) createGroup(ctx context.Context, refs map[string][]string) error {
+	name := b.groupName()
+	if b.dryRun {
 		b.did("rule group", name, "", Created, "")
 		return nil
 	}
-	rules, _ := b.rules(nil, refs)
-	b.made["rule group"+name] = true
-	out, err := call(ctx, b, b.client.CreateRuleGroup, &wafv2.CreateRuleGroupInput{
-		Name: &name, Scope: b.cfg.Scope, Capacity: aws.Int64(references), // a reference costs one unit
-		Rules: rules, VisibilityConfig: visibility(name), Description: aws.String("Bans made by Weir"),
+	var rules []types.Rule
+	for _, word := range ruleOrder() {
+		if len(refs[word]) > 0 {
+			rules = append(rules, b.rule(word, refs[word], types.Rule{Priority: priorityFor(word, rules)}))
+		}
+	}
+	bodies, _ := b.cfg.bodies(nil)
+	b.wrote["rule group"+name] = intent{Created, ""}
+	out, err := call(ctx, b.operator, b.client.CreateRuleGroup, &wafv2.CreateRuleGroupInput{
+		Name: &name, Scope: b.scope, Capacity: aws.Int64(references * b.cfg.Forwarded.cost()),
+		Rules: rules, VisibilityConfig: visibility(name), Description: aws.String("Bans made by Weir"), CustomResponseBodies: orNil(bodies),
 	})
 	if err != nil {
 		return fmt.Errorf("create rule group %s: %w", name, err)
@@ -60,89 +101,172 @@ func (b *bootstrap) createGroup(ctx context.Context, name string, refs *[familie
 	return nil
 }
 
-// mendGroup writes a rule group if its rules do not cover the sets.
-func (b *bootstrap) mendGroup(ctx context.Context, g types.RuleGroupSummary, refs *[families][]string) error {
-	got, err := call(ctx, b, b.client.GetRuleGroup, &wafv2.GetRuleGroupInput{Id: g.Id, Name: g.Name, Scope: b.cfg.Scope})
+// orNil leaves out a map that AWS would refuse for being empty.
+func orNil[K comparable, V any](m map[K]V) map[K]V {
+	if len(m) == 0 {
+		return nil
+	}
+	return m
+}
+
+// mendGroup writes a rule group if its rules are not as they should be.
+func (b *bootstrap) mendGroup(ctx context.Context, g types.RuleGroupSummary, refs map[string][]string) error {
+	var answer []byte
+	got, err := call(ctx, b.operator, b.client.GetRuleGroup, &wafv2.GetRuleGroupInput{Id: g.Id, Name: g.Name, Scope: b.scope}, capture(&answer))
 	if err != nil {
 		return err
 	}
-	rules, changes := b.rules(got.RuleGroup.Rules, refs)
+	doc, err := parseDocument(answer, "RuleGroup")
+	if err != nil {
+		return err
+	}
+	changes := b.mendRules(doc, got.RuleGroup.Rules, refs)
+	if bodies, news := b.cfg.bodies(got.RuleGroup.CustomResponseBodies); news {
+		changes = append(changes, "the body of answers to blocked clients is set")
+		doc.members["CustomResponseBodies"] = plainJSON(bodies)
+	}
+	name, arn := aws.ToString(g.Name), aws.ToString(g.ARN)
 	if len(changes) == 0 {
-		b.did("rule group", *g.Name, *g.ARN, Kept, "")
+		b.did("rule group", name, arn, Kept, "")
 		return nil
 	}
-	if !b.cfg.DryRun {
-		in := &wafv2.UpdateRuleGroupInput{Scope: b.cfg.Scope, LockToken: got.LockToken}
-		carry(in, got.RuleGroup)
-		in.Rules = rules
-		if _, err := call(ctx, b, b.client.UpdateRuleGroup, in); err != nil {
-			if codeOf(err) == "WAFLimitsExceededException" {
-				return fmt.Errorf("its capacity of %d cannot grow, it has to be made anew: %w", aws.ToInt64(got.RuleGroup.Capacity), err)
-			}
-			return err
+	if !b.dryRun {
+		in := &wafv2.UpdateRuleGroupInput{
+			Id: g.Id, Name: g.Name, Scope: b.scope, LockToken: got.LockToken, VisibilityConfig: got.RuleGroup.VisibilityConfig,
+		}
+		b.wrote["rule group"+name] = intent{Changed, strings.Join(changes, ", ")}
+		_, err := call(ctx, b.operator, b.client.UpdateRuleGroup, in, replace(doc.update(string(b.scope), aws.ToString(got.LockToken))))
+		if codeOf(err) == "WAFLimitsExceededException" {
+			return fmt.Errorf("its capacity of %d units cannot grow, it has to be removed (the IP sets can stay) and made anew: %w", aws.ToInt64(got.RuleGroup.Capacity), err)
+		}
+		if err != nil {
+			return explain[types.RuleGroup](err, doc)
 		}
 	}
-	b.did("rule group", *g.Name, *g.ARN, Changed, strings.Join(changes, ", "))
+	b.did("rule group", name, arn, Changed, strings.Join(changes, ", "))
 	return nil
 }
 
-// rules gives the rules of the group and what is new about them. Rules of other
-// names stay as they are, and so do priority, metrics and labels of our own.
-func (b *bootstrap) rules(have []types.Rule, refs *[families][]string) (rules []types.Rule, changes []string) {
-	rules = slices.Clone(have)
-	for f := range families {
-		if len(refs[f]) == 0 {
+// mendRules changes the document's rules, and says what is new about them. Rules of
+// other names stay as they are, and so do priority, metrics, further labels and
+// what else people set in our own. rules are the document's as the SDK has them.
+func (b *bootstrap) mendRules(doc *document, rules []types.Rule, refs map[string][]string) (changes []string) {
+	rules = slices.Clone(rules)
+	for _, word := range ruleOrder() {
+		if len(refs[word]) == 0 {
 			continue
 		}
-		name := "block-" + f.short()
-		i := slices.IndexFunc(rules, func(r types.Rule) bool { return aws.ToString(r.Name) == name })
+		i := slices.IndexFunc(rules, func(r types.Rule) bool { return aws.ToString(r.Name) == word })
 		if i < 0 {
-			rules = append(rules, types.Rule{
-				Name: &name, Priority: freePriority(rules), Statement: anyOf(refs[f]), Action: b.block(),
-				VisibilityConfig: visibility(b.groupName() + "-" + f.short()),
-			})
-			changes = append(changes, "rule "+name+" added")
+			r := b.rule(word, refs[word], types.Rule{Priority: priorityFor(word, rules)})
+			rules, doc.rules = append(rules, r), append(doc.rules, plainJSON(r))
+			changes = append(changes, "rule "+word+" added")
 			continue
 		}
-		if r := &rules[i]; !covers(r.Statement, refs[f]) {
-			r.Statement = anyOf(refs[f])
-			changes = append(changes, fmt.Sprintf("rule %s refers to %d IP set(s)", name, len(refs[f])))
+		have := rules[i]
+		want := b.rule(word, refs[word], have)
+		if !sameReferences(have.Statement, want.Statement) {
+			doc.rules[i] = setMember(doc.rules[i], plainJSON(want.Statement), "Statement")
+			changes = append(changes, fmt.Sprintf("rule %s refers to %d IP set(s)%s", word, len(refs[word]), viaHeader(want.Statement)))
 		}
-		if r := &rules[i]; !b.blocks(r.Action) {
-			r.Action = b.block()
-			changes = append(changes, fmt.Sprintf("rule %s blocks with status %d", name, b.cfg.BlockStatus))
+		for _, part := range []struct {
+			member     string
+			have, want json.RawMessage
+			change     string
+		}{
+			{"Action", plainJSON(have.Action), plainJSON(want.Action), "is of action " + b.actionText(word)},
+			{"RuleLabels", plainJSON(have.RuleLabels), plainJSON(want.RuleLabels), "labels with " + label(word)},
+			{"CaptchaConfig", plainJSON(have.CaptchaConfig), plainJSON(want.CaptchaConfig), "has a captcha immunity of " + b.cfg.CaptchaImmunity.String()},
+			{"ChallengeConfig", plainJSON(have.ChallengeConfig), plainJSON(want.ChallengeConfig), "has a challenge immunity of " + b.cfg.ChallengeImmunity.String()},
+		} {
+			if string(part.have) != string(part.want) {
+				doc.rules[i] = setMember(doc.rules[i], part.want, part.member)
+				changes = append(changes, fmt.Sprintf("rule %s %s", word, part.change))
+			}
 		}
 	}
-	return rules, changes
+	return changes
 }
 
-// freePriority is the lowest priority that no rule has.
-func freePriority(rules []types.Rule) int32 {
-	for p := int32(0); ; p++ {
-		if !slices.ContainsFunc(rules, func(r types.Rule) bool { return r.Priority == p }) {
-			return p
-		}
+func (b *bootstrap) actionText(word string) string {
+	if k, _ := keyOf(word); k.action != actBlock {
+		return k.action.String()
 	}
+	return fmt.Sprintf("block with status %d", b.cfg.BlockStatus)
 }
 
-func (b *bootstrap) block() *types.RuleAction {
-	return &types.RuleAction{Block: &types.BlockAction{
-		CustomResponse: &types.CustomResponse{ResponseCode: aws.Int32(int32(b.cfg.BlockStatus))},
-	}}
+// rule gives a pool's rule: what it is, with what it should be. Of a new one only
+// the priority is there.
+func (b *bootstrap) rule(word string, arns []string, have types.Rule) types.Rule {
+	out := have
+	out.Name = &word
+	if out.VisibilityConfig == nil {
+		out.VisibilityConfig = visibility(b.groupName() + "-" + word)
+	}
+	forwarded := forwardedOf(have.Statement)
+	if b.cfg.Forwarded != nil {
+		forwarded = b.cfg.Forwarded.config()
+	}
+	out.Statement = anyOf(arns, forwarded)
+	if !slices.ContainsFunc(out.RuleLabels, func(l types.Label) bool { return aws.ToString(l.Name) == label(word) }) {
+		out.RuleLabels = append(slices.Clone(out.RuleLabels), types.Label{Name: aws.String(label(word))})
+	}
+	a := types.RuleAction{}
+	if have.Action != nil {
+		a = *have.Action
+	}
+	immunity := func(d time.Duration) *types.ImmunityTimeProperty {
+		return &types.ImmunityTimeProperty{ImmunityTime: aws.Int64(int64(d / time.Second))}
+	}
+	k, _ := keyOf(word)
+	switch k.action {
+	case actBlock:
+		var response *types.CustomResponse
+		if a.Block != nil {
+			response = a.Block.CustomResponse
+		}
+		out.Action = &types.RuleAction{Block: &types.BlockAction{CustomResponse: b.cfg.response(response)}}
+	case actCaptcha:
+		out.Action = &types.RuleAction{Captcha: orNew(a.Captcha)}
+		if b.cfg.CaptchaImmunity > 0 {
+			out.CaptchaConfig = &types.CaptchaConfig{ImmunityTimeProperty: immunity(b.cfg.CaptchaImmunity)}
+		}
+	case actChallenge:
+		out.Action = &types.RuleAction{Challenge: orNew(a.Challenge)}
+		if b.cfg.ChallengeImmunity > 0 {
+			out.ChallengeConfig = &types.ChallengeConfig{ImmunityTimeProperty: immunity(b.cfg.ChallengeImmunity)}
+		}
+	case actCount:
+		out.Action = &types.RuleAction{Count: orNew(a.Count)}
+	}
+	return out
 }
 
-// blocks reports whether an action is a block with our status, whatever body or
-// headers people gave it.
-func (b *bootstrap) blocks(a *types.RuleAction) bool {
-	return a != nil && a.Block != nil && a.Block.CustomResponse != nil &&
-		int(aws.ToInt32(a.Block.CustomResponse.ResponseCode)) == b.cfg.BlockStatus
+// orNew keeps an action with what people added to it, as headers for the origin.
+func orNew[T any](v *T) *T {
+	if v != nil {
+		return v
+	}
+	return new(T)
 }
 
-// anyOf is the statement that a client is in one of some IP sets.
-func anyOf(arns []string) *types.Statement {
+// priorityFor gives a new rule its priority: its place in the order, or the next
+// one that is free.
+func priorityFor(word string, rules []types.Rule) int32 {
+	p := int32((slices.Index(ruleOrder(), word) + 1) * priorityStep)
+	for slices.ContainsFunc(rules, func(r types.Rule) bool { return r.Priority == p }) {
+		p++
+	}
+	return p
+}
+
+// anyOf is the statement that a client is in one of some IP sets. One rule for all
+// sets of a pool: each costs the same in a rule of its own, rules have a price, and
+// owners override them by name.
+func anyOf(arns []string, forwarded *types.IPSetForwardedIPConfig) *types.Statement {
 	var list []types.Statement
 	for _, arn := range arns {
-		list = append(list, types.Statement{IPSetReferenceStatement: &types.IPSetReferenceStatement{ARN: &arn}})
+		list = append(list, types.Statement{IPSetReferenceStatement: &types.IPSetReferenceStatement{ARN: &arn, IPSetForwardedIPConfig: forwarded}})
 	}
 	if len(list) == 1 { // AWS wants at least two for Or
 		return &list[0]
@@ -150,24 +274,45 @@ func anyOf(arns []string) *types.Statement {
 	return &types.Statement{OrStatement: &types.OrStatement{Statements: list}}
 }
 
-// covers reports whether a statement is anyOf(arns), in any order.
-func covers(s *types.Statement, arns []string) bool {
+// references of a statement like anyOf's, in the order of ARNs; nil if it is none.
+func referencesOf(s *types.Statement) []*types.IPSetReferenceStatement {
 	if s == nil {
-		return false
+		return nil
 	}
 	list := []types.Statement{*s}
 	if s.OrStatement != nil {
 		list = s.OrStatement.Statements
 	}
-	var have []string
+	var refs []*types.IPSetReferenceStatement
 	for _, one := range list {
 		if one.IPSetReferenceStatement == nil {
-			return false
+			return nil
 		}
-		have = append(have, aws.ToString(one.IPSetReferenceStatement.ARN))
+		refs = append(refs, one.IPSetReferenceStatement)
 	}
-	slices.Sort(have)
-	return slices.Equal(have, slices.Sorted(slices.Values(arns)))
+	slices.SortFunc(refs, func(a, b *types.IPSetReferenceStatement) int {
+		return strings.Compare(aws.ToString(a.ARN), aws.ToString(b.ARN))
+	})
+	return refs
+}
+
+// sameReferences tells whether both mean the same, in any order.
+func sameReferences(a, b *types.Statement) bool {
+	return string(plainJSON(referencesOf(a))) == string(plainJSON(referencesOf(b)))
+}
+
+func forwardedOf(s *types.Statement) *types.IPSetForwardedIPConfig {
+	for _, r := range referencesOf(s) {
+		return r.IPSetForwardedIPConfig
+	}
+	return nil
+}
+
+func viaHeader(s *types.Statement) string {
+	if f := forwardedOf(s); f != nil {
+		return fmt.Sprintf(" by header %s, %s", aws.ToString(f.HeaderName), f.Position)
+	}
+	return ""
 }
 
 func visibility(metric string) *types.VisibilityConfig {

@@ -45,7 +45,7 @@ func expectInSets(t *testing.T, s *awslocal.Server, want ...netip.Prefix) {
 func TestStandInFromBootstrapToUnban(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store := strict(), newStore()
-		r := bootstrapped(t, s, BootstrapConfig{Scope: types.ScopeCloudfront, IPv4: 2, IPv6: 2, WebACL: "site", CreateWebACL: true})
+		r := bootstrapped(t, s, BootstrapConfig{Scope: types.ScopeCloudfront, Sets: blocks(2, 2), WebACL: "site", CreateWebACL: true})
 		cfg := store.config(nil)
 		cfg.Client, cfg.Sets, cfg.WritesPerSecond = client(s), r.SetARNs, 1
 		w := start(t, cfg)
@@ -109,7 +109,7 @@ func TestStandInFaults(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, store := strict(), newStore()
-				bootstrapped(t, s, BootstrapConfig{Scope: types.ScopeCloudfront, IPv4: 2})
+				bootstrapped(t, s, BootstrapConfig{Scope: types.ScopeCloudfront, Sets: blocks(2, 0)})
 				cfg := store.config(nil)
 				cfg.Client = client(s)
 				w := start(t, cfg)
@@ -151,7 +151,7 @@ func TestStandInFaults(t *testing.T) {
 func TestTheSDKDoesNotRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, store := strict(), newStore()
-		bootstrapped(t, s, BootstrapConfig{Scope: types.ScopeCloudfront, IPv4: 1})
+		bootstrapped(t, s, BootstrapConfig{Scope: types.ScopeCloudfront, Sets: blocks(1, 0)})
 		s.Faults().Add(awslocal.Fault{Service: "wafv2", Action: "UpdateIPSet", Do: awslocal.FaultThrottle})
 		cfg := store.config(nil)
 		cfg.Client = client(s)
