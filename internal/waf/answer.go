@@ -13,6 +13,12 @@ import (
 func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
 	s, pl := w.set, p.pool(w.set)
 	p.tried(w)
+	var landed []*entry
+	for _, e := range w.adds {
+		if e.home == nil {
+			landed = e.newly(landed)
+		}
+	}
 	for _, e := range w.drops {
 		if e.home == s {
 			p.release(e, now.UnixMilli())
@@ -24,10 +30,11 @@ func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
 		}
 	}
 	for _, e := range w.adds {
-		if e.home == nil {
-			e.moved = now.UnixMilli()
-			p.join(s, e)
+		if e.home != nil {
+			continue
 		}
+		e.moved = now.UnixMilli()
+		p.join(s, e, e.moved)
 	}
 	s.supersede(s.token)
 	s.token, s.desc, s.gen, s.epoch = token, w.text, w.desc.gen, p.epoch
@@ -42,7 +49,20 @@ func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
 			pl.most = 0
 		}
 	}
-	return w.adds
+	return landed
+}
+
+// newly appends the bans that are enforced once e is held, and were not before.
+func (e *entry) newly(list []*entry) []*entry {
+	if !e.made {
+		list = append(list, e)
+	}
+	for _, u := range e.under {
+		if !u.met {
+			list = append(list, u)
+		}
+	}
+	return list
 }
 
 // tried notes that a write was attempted, whatever came of it.
@@ -100,7 +120,7 @@ func (p *plan) refuse(w *write, now time.Time, err error) *entry {
 	var bad *types.WAFInvalidParameterException
 	if errors.As(err, &bad) && bad.Parameter != nil {
 		if e := pl.named(*bad.Parameter); e != nil && !e.hand {
-			p.shun(e)
+			p.shun(e, now.UnixMilli())
 			return e
 		}
 	}
@@ -108,7 +128,7 @@ func (p *plan) refuse(w *write, now time.Time, err error) *entry {
 	case 0: // what it held was good enough for AWS before
 		w.set.hold = now.Add(time.Minute)
 	case 1:
-		p.shun(w.adds[0])
+		p.shun(w.adds[0], now.UnixMilli())
 		return w.adds[0]
 	default:
 		pl.most = len(w.adds) / 2
@@ -138,10 +158,15 @@ func (p *plan) suspect() {
 }
 
 // shun leaves out an entry that the API refuses.
-func (p *plan) shun(e *entry) {
+func (p *plan) shun(e *entry, now int64) {
+	if e.made {
+		p.dissolve(e, now)
+		return
+	}
 	p.out(e)
 	e.poison = true
 	p.in(e)
+	p.expose(e, now)
 }
 
 // wantLists reports whether a list waits for a slot.

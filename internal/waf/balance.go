@@ -24,7 +24,7 @@ func (p *plan) balance(pl *pool, now int64) {
 	}
 	pl.again = 0
 	room := pl.room(p.capacity)
-	if len(pl.pending) > room-p.reserve && p.bundle(pl, now) {
+	if (len(pl.pending) > room-p.reserve || len(pl.spilled.list) > 0) && p.bundle(pl, now) {
 		room = pl.room(p.capacity)
 	}
 	room = p.restore(pl, room)
@@ -54,15 +54,21 @@ func (p *plan) spill(pl *pool, room int, now int64) {
 		return
 	}
 	slices.SortFunc(others, value)
+	again := false
 	for _, e := range others[:over] {
-		if e.made {
+		switch {
+		case e.class != pending:
+		case e.made:
 			p.dissolve(e, now) // its members are judged one by one
-			continue
+			again = true
+		default:
+			again = again || len(e.under) > 0
+			p.evict(e, true)
+			p.expose(e, now)
 		}
-		p.evict(e, true)
 	}
-	if pl.anyMade() {
-		p.spill(pl, room, now)
+	if again {
+		p.spill(pl, pl.room(p.capacity), now)
 	}
 }
 
@@ -120,6 +126,7 @@ func (p *plan) displace(pl *pool, room int, now int64) {
 		p.out(worst)
 		worst.displaced = true
 		p.in(worst)
+		p.expose(worst, now)
 		pl.displaced = append(pl.displaced, worst)
 	}
 }

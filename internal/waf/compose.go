@@ -33,12 +33,16 @@ func (p *plan) compose(s *set, now time.Time) *write {
 		}
 		w.desc.exp = max(w.desc.exp, e.until/1000)
 	}
+	var torn []*entry // leave only when others are held
 	for _, e := range s.members {
-		if e.hand || !e.class.leaves() && !p.allowed(e.prefix) {
+		switch {
+		case e.hand || !e.class.leaves() && !p.allowed(e.prefix):
 			stay(e)
-			continue
+		case (e.shadowed() || len(e.rest) > 0) && !p.allowed(e.prefix):
+			torn = append(torn, e)
+		default:
+			w.drops = append(w.drops, e)
 		}
-		w.drops = append(w.drops, e)
 	}
 	for c, keep := range s.copies {
 		if keep {
@@ -46,10 +50,21 @@ func (p *plan) compose(s *set, now time.Time) *write {
 			w.desc.marks = append(w.desc.marks, mark(c))
 		}
 	}
-	for _, e := range p.adds(pl, p.share(pl, len(held)+len(s.opaque)), now) {
+	mends, room := p.mend(pl, torn, p.capacity-len(held)-len(s.opaque)-len(torn))
+	for _, e := range p.adds(pl, p.share(pl, p.capacity-room), &mends, now) {
 		if !p.allowed(e.prefix) {
+			mends.add(e)
+		}
+	}
+	w.adds = mends.list
+	for _, e := range w.adds {
+		stay(e)
+	}
+	for _, e := range torn {
+		if e.shadowed() && !mends.has[e.over] || !e.covered(mends.has) {
 			stay(e)
-			w.adds = append(w.adds, e)
+		} else {
+			w.drops = append(w.drops, e)
 		}
 	}
 	w.desc.hand = len(w.desc.marks) + len(s.opaque)
@@ -62,6 +77,63 @@ func (p *plan) compose(s *set, now time.Time) *write {
 	}
 	w.addresses = append(w.addresses, s.opaque...)
 	return w
+}
+
+// shadowed reports whether e leaves for an entry that is not held yet.
+func (e *entry) shadowed() bool { return e.class == yielding && e.over != nil && e.over.home == nil }
+
+// mend gives what has to come with a write so that torn entries may leave, as far
+// as there is room, and the room that is left then. Torn entries count as staying.
+func (p *plan) mend(pl *pool, torn []*entry, room int) (adds batch, left int) {
+	if pl.most > 0 { // a refused entry is looked for
+		return adds, room
+	}
+	for _, e := range torn {
+		switch {
+		case !e.shadowed():
+		case adds.has[e.over]:
+			room++
+		case e.over.class == pending && !p.allowed(e.over.prefix):
+			adds.add(e.over) // in its place
+		}
+	}
+	for _, e := range torn {
+		var need batch
+		for _, u := range e.rest {
+			if u.class == sheltered {
+				u = u.over
+			}
+			if u.waits(adds.has) {
+				need.add(u)
+			}
+		}
+		stuck := func(u *entry) bool { return u.class != pending || p.allowed(u.prefix) }
+		if len(need.list) == 0 || len(need.list) > room+1 || slices.ContainsFunc(need.list, stuck) {
+			continue
+		}
+		for _, u := range need.list {
+			adds.add(u)
+		}
+		room -= len(need.list) - 1
+	}
+	return adds, room
+}
+
+// batch is a set of entries that keeps their order.
+type batch struct {
+	list []*entry
+	has  map[*entry]bool
+}
+
+func (b *batch) add(e *entry) {
+	if b.has[e] {
+		return
+	}
+	if b.has == nil {
+		b.has = make(map[*entry]bool)
+	}
+	b.has[e] = true
+	b.list = append(b.list, e)
 }
 
 // share is how many entries a set that holds some is to take at most. A backlog is
@@ -80,15 +152,15 @@ func (p *plan) share(pl *pool, held int) int {
 	return min(room, max(level-held, few))
 }
 
-// adds gives the pending entries that a write with room for n takes along: those of
-// people first, then the oldest.
-func (p *plan) adds(pl *pool, n int, now time.Time) []*entry {
+// adds gives the pending entries that a write with room for n takes along, beside
+// those that come anyway: those of people first, then the oldest.
+func (p *plan) adds(pl *pool, n int, anyway *batch, now time.Time) []*entry {
 	if pl.most > 0 {
 		n = min(n, pl.most)
 	}
 	list := make([]*entry, 0, len(pl.pending))
 	for _, e := range pl.pending {
-		if e.until > now.UnixMilli() {
+		if !anyway.has[e] && (e.made || e.until > now.UnixMilli()) {
 			list = append(list, e)
 		}
 	}

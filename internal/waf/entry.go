@@ -10,6 +10,7 @@ type entry struct {
 	home   *set     // the IP set that holds it; nil = none does
 	over   *entry   // the wider entry that stands for it; nil = it stands for itself
 	under  []*entry // what it stands for
+	rest   []*entry // what it stood for, and may not leave before that is held
 	bound  *set     // an unanswered write may have brought it there
 	heir   *entry   // the same prefix in another pool: this one stays until that one is held
 
@@ -54,7 +55,7 @@ const (
 	enforced               // wanted and held
 	foreign                // people put it there
 	staying                // an orphan, or kept until its heir is held
-	yielding               // held, and leaves with the next write of its set, whenever that is
+	yielding               // held, and leaves with the next write of its set, whenever that is, if what stands for it is held then
 	lapsed                 // held, and its time is up
 	lifted                 // held, and unwanted before its time was up
 	classes                // how many there are
@@ -76,7 +77,7 @@ func (e *entry) classify() class {
 		return pending
 	case e.hand:
 		return foreign
-	case e.wanted && !e.poison && (e.displaced || e.over != nil && e.over.home != nil):
+	case e.wanted && !e.poison && (e.displaced || e.over != nil):
 		return yielding
 	case e.wanted && !e.poison:
 		return enforced

@@ -569,6 +569,9 @@ func v6(n int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), 64)
 }
 
+// apart is v4 without neighbours: no two make up a wider prefix.
+func apart(n int) netip.Prefix { return v4(2 * n) }
+
 func numbered(of func(int) netip.Prefix, from, n int) []netip.Prefix {
 	list := make([]netip.Prefix, n)
 	for i := range list {

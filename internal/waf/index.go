@@ -2,6 +2,7 @@ package waf
 
 import (
 	"encoding/binary"
+	"iter"
 	"net/netip"
 )
 
@@ -44,6 +45,22 @@ func (x *index) drop(p netip.Prefix) {
 		delete(x.v4, pack(p))
 	} else {
 		delete(x.others, p)
+	}
+}
+
+// all gives every entry, in no order.
+func (x *index) all() iter.Seq[*entry] {
+	return func(yield func(*entry) bool) {
+		for _, e := range x.v4 {
+			if !yield(e) {
+				return
+			}
+		}
+		for _, e := range x.others {
+			if !yield(e) {
+				return
+			}
+		}
 	}
 }
 

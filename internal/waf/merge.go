@@ -123,7 +123,7 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 			ours = true
 		}
 		if s.tried[x] && e != nil && e.home == nil {
-			m.landed = append(m.landed, e)
+			m.landed = e.newly(m.landed)
 		}
 		if !ours && !was {
 			m.strange++
@@ -160,13 +160,13 @@ func (p *plan) place(s *set, x netip.Prefix, e *entry, ours bool, now int64) *en
 		e = &entry{prefix: x, pool: pl, until: now, mark: p.readings, hand: !ours, orphan: ours}
 		pl.entries.put(e)
 		p.in(e)
-		p.join(s, e)
+		p.join(s, e, now)
 		if e.orphan {
 			p.orphans = append(p.orphans, e)
 		}
 	case e.home == nil:
 		p.own(e, !ours, false)
-		p.join(s, e)
+		p.join(s, e, now)
 	case !e.hand && (!ours || s.name < e.home.name):
 		// People's copy outlives ours; and of two of ours, every Writer drops the
 		// same one: two that drop one each would leave none.
@@ -174,7 +174,7 @@ func (p *plan) place(s *set, x netip.Prefix, e *entry, ours bool, now int64) *en
 		p.leave(e)
 		other.copy(x, false)
 		p.own(e, !ours, e.orphan && ours)
-		p.join(s, e)
+		p.join(s, e, now)
 	default:
 		s.copy(x, !ours)
 	}

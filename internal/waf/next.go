@@ -81,6 +81,7 @@ func (p *plan) nextOrphans(now time.Time) (step, bool) {
 	if len(p.orphans) == 0 || !p.adopted || now.Before(p.orphanAt) {
 		return step{}, false
 	}
+	p.reclaim(now.UnixMilli())
 	// Some may have turned out to be wanted, or people's, or are gone.
 	p.orphans = slices.DeleteFunc(p.orphans, func(e *entry) bool {
 		if p.allowed(e.prefix) {
@@ -135,7 +136,8 @@ func (p *plan) nextWrite(now time.Time) (step, bool) {
 		return step{do: doGet, set: s}, p.reads.free(now)
 	}
 	w := p.compose(s, now)
-	if len(w.adds) == 0 && len(w.drops) == 0 && s.leaving() == 0 && s.unsigned == 0 && s.epoch >= p.epoch {
+	if len(w.adds) == 0 && len(w.drops) == 0 && len(s.copies) == s.kept && s.unsigned == 0 && s.epoch >= p.epoch {
+		s.hold = now.Add(p.writes.interval(now)) // what is to leave has to wait for what is to come: another set first
 		return step{}, false
 	}
 	return step{do: doWrite, write: w}, true

@@ -80,7 +80,7 @@ func (p *plan) preview(now time.Time) Preview {
 	at := latest(now, p.writes.next())
 	for i := range p.pools {
 		pl := &p.pools[i]
-		pending := p.adds(pl, len(pl.pending), now)
+		pending := p.adds(pl, len(pl.pending), &batch{}, now)
 		for _, s := range pl.sets {
 			d := SetDiff{Name: s.name, ARN: s.arn, Pool: s.key.Word(), Family: s.key.family.String()}
 			for _, e := range s.members {

@@ -46,13 +46,13 @@ type set struct {
 }
 
 // join makes s the home of e.
-func (p *plan) join(s *set, e *entry) {
+func (p *plan) join(s *set, e *entry, now int64) {
 	p.out(e)
 	e.home, e.at, e.since, e.bound = s, int32(len(s.members)), 0, nil
 	e.spilled = false
 	s.members = append(s.members, e)
 	p.in(e)
-	p.shelter(e)
+	p.shelter(e, now)
 }
 
 // leave takes e out of its home, which it must have.
@@ -61,7 +61,7 @@ func (p *plan) leave(e *entry) {
 	e.home.members = unlist(e.home.members, e)
 	e.home = nil
 	p.in(e)
-	p.shelter(e)
+	p.shelter(e, 0)
 }
 
 // copy notes that s holds an entry whose home is another set.
@@ -169,14 +169,14 @@ func (p *plan) release(e *entry, now int64) {
 		p.out(e)
 		e.hand = keep
 		p.in(e)
-		p.join(s, e)
+		p.join(s, e, now)
 		return
 	}
 	p.out(e)
 	if e.displaced {
 		e.spilled, e.moved = true, now
 	}
-	e.hand, e.orphan, e.displaced, e.heir, e.since = false, false, false, nil, now
+	e.hand, e.orphan, e.displaced, e.heir, e.since, e.rest = false, false, false, nil, now, nil
 	p.in(e)
 	p.forget(e)
 }

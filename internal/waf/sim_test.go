@@ -213,10 +213,20 @@ func (m *sim) crash() {
 func (m *sim) kept(before map[netip.Prefix]bool) {
 	after, _ := m.f.held()
 	for p := range before {
-		if !after[p] && !m.s.allowed(p) {
+		if !coveredBy(after, p) && !m.s.allowed(p) && !split(after, p) {
 			m.t.Errorf("%v: %s was enforced before the restart", time.Now(), p)
 		}
 	}
+}
+
+// split reports whether all that p stands for is held.
+func split(held map[netip.Prefix]bool, p netip.Prefix) bool {
+	for _, part := range parts(p) {
+		if !coveredBy(held, part) {
+			return false
+		}
+	}
+	return true
 }
 
 // excuse notes what nobody can know after a restart: in a set that people changed
@@ -258,12 +268,49 @@ func (m *sim) audit(set *fakeSet, before map[netip.Prefix]bool, began time.Time)
 		}
 		elsewhere := false
 		for _, other := range m.f.sets {
-			elsewhere = elsewhere || other.held[p]
+			elsewhere = elsewhere || coveredBy(other.held, p)
 		}
 		if !elsewhere && !m.displaced(set, before, e) {
 			m.t.Errorf("%v: a write of %s dropped %s, banned from %v until %v", time.Now(), set.name, p, e.Created, e.Until)
 		}
 	}
+}
+
+// coveredBy reports whether p or a prefix that contains it is held.
+func coveredBy(held map[netip.Prefix]bool, p netip.Prefix) bool {
+	for bits := p.Bits(); bits > 0; bits-- {
+		if held[netip.PrefixFrom(p.Addr(), bits).Masked()] {
+			return true
+		}
+	}
+	return false
+}
+
+// banned reports whether a ban covers p: what was merged may have been adopted as it was.
+func (m *sim) banned(p netip.Prefix) bool {
+	for bits := p.Bits(); bits > 0; bits-- {
+		if _, known := m.s.bans[netip.PrefixFrom(p.Addr(), bits).Masked()]; known {
+			return true
+		}
+	}
+	return false
+}
+
+// parts gives the bans that a held prefix may stand for.
+func parts(p netip.Prefix) []netip.Prefix {
+	var list []netip.Prefix
+	for n := range 200 { // all that are ever banned
+		if q := v4(n); p.Overlaps(q) {
+			list = append(list, q)
+		}
+		if q := v6(n); p.Overlaps(q) {
+			list = append(list, q)
+		}
+	}
+	if len(list) == 0 {
+		list = append(list, p)
+	}
+	return list
 }
 
 // displaced reports whether a write that dropped a ban put a clearly younger one in
@@ -298,7 +345,7 @@ func (m *sim) settle() {
 		room := m.w.Status()
 		for p, e := range m.s.bans {
 			fits := poolOf(room, p).Evicted == 0
-			if !all[p] && e.Until.After(time.Now()) && time.Since(e.Created) > time.Minute && fits && m.s.allowlist[p].IsZero() {
+			if !coveredBy(all, p) && e.Until.After(time.Now()) && time.Since(e.Created) > time.Minute && fits && m.s.allowlist[p].IsZero() {
 				m.t.Errorf("%s: %s is wanted and not held", when, p)
 			}
 		}
@@ -308,9 +355,14 @@ func (m *sim) settle() {
 			}
 		}
 		late := m.cfg.Grace + 2*turns + 2*time.Second
-		for p := range all {
-			if _, known := m.s.bans[p]; !hands[p] && !m.excused[p] && !known && time.Since(m.s.ended[p]) > late {
-				m.t.Errorf("%s: %s is held and not wanted since %v", when, p, m.s.ended[p])
+		for held := range all {
+			if _, known := m.s.bans[held]; known || hands[held] || m.excused[held] {
+				continue
+			}
+			for _, p := range parts(held) {
+				if known := m.banned(p); !hands[p] && !m.excused[p] && !known && time.Since(m.s.ended[p]) > late {
+					m.t.Errorf("%s: %s is held as %s and not wanted since %v", when, p, held, m.s.ended[p])
+				}
 			}
 		}
 	}

@@ -101,14 +101,14 @@ func (p *plan) want(w *Entry, now int64) *entry {
 		return nil
 	}
 	if e.made {
-		p.dissolve(e, now)
+		p.unmake(e, false, now)
 	}
 	p.out(e)
 	if !e.wanted {
 		e.since = now
 	}
 	e.until, e.created, e.hit, e.severity, e.manual = until, created, hit, w.Severity, w.Manual
-	e.wanted, e.orphan, e.displaced, e.heir, e.gone = true, false, false, nil, 0
+	e.wanted, e.orphan, e.displaced, e.heir, e.gone, e.rest = true, false, false, nil, 0, nil
 	p.in(e)
 	p.ends.add(e)
 	p.give(e)

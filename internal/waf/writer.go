@@ -204,7 +204,7 @@ func (w *Writer) landed(entries []*entry, at time.Time) {
 		}
 	}
 	if w.cfg.Accepted != nil {
-		w.cfg.Accepted(bansOf(entries), at)
+		w.cfg.Accepted(prefixes(entries), at)
 	}
 }
 
@@ -216,15 +216,6 @@ func (w *Writer) removed(s *set, list []netip.Prefix, at time.Time) {
 	w.metrics.taken.Add(float64(len(list)))
 	w.cfg.Logger.Info("bans were taken out of an IP set by hand", zap.String("set", s.name), zap.Int("entries", len(list)))
 	w.cfg.Removed(list, at)
-}
-
-// bansOf gives the prefixes of the bans that entries are, or stand for.
-func bansOf(entries []*entry) []netip.Prefix {
-	list := make([]netip.Prefix, 0, len(entries))
-	for _, e := range entries {
-		list = append(list, e.bans()...)
-	}
-	return list
 }
 
 func prefixes(entries []*entry) []netip.Prefix {

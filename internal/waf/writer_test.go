@@ -153,19 +153,19 @@ func TestWhatFindsNoRoomIsCountedAndComesBack(t *testing.T) {
 		w := start(t, cfg)
 		defer w.halt()
 		for i := range 30 { // the longer the number, the longer the ban
-			s.ban(time.Hour+time.Duration(i)*time.Minute, v4(i))
+			s.ban(time.Hour+time.Duration(i)*time.Minute, apart(i))
 		}
 		pass(10 * time.Second)
-		expectHeld(t, f, numbered(v4, 10, 20)...)
+		expectHeld(t, f, numbered(apart, 10, 20)...)
 		if st := poolOf(w.Status(), v4(0)); st.Evicted != 10 || st.Pending != 0 || st.Enforced != 20 {
 			t.Errorf("status %+v", st)
 		}
 		if n := len(f.attempts); n != 2 {
 			t.Errorf("%d writes, though nothing could be placed", n)
 		}
-		s.unban(v4(10), v4(11), v4(12))
+		s.unban(apart(10), apart(11), apart(12))
 		pass(10 * time.Second)
-		expectHeld(t, f, append(numbered(v4, 13, 17), v4(7), v4(8), v4(9))...)
+		expectHeld(t, f, append(numbered(apart, 13, 17), apart(7), apart(8), apart(9))...)
 		if err := w.Ready(); err != nil {
 			t.Errorf("full sets are no reason to be unready: %v", err)
 		}
