@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -64,6 +65,12 @@ targets:
 		t.Errorf("-limit 2 shows %+v", set)
 	}
 	m.want(exitOK, []string{"reconcile"}, "asked the service")
+
+	eventually(t, "the log tells what the dry run would write, and when", func() bool {
+		lines := m.logs.FilterMessage("would write").All()
+		return len(lines) > 0 && strings.Contains(fmt.Sprint(lines[len(lines)-1].ContextMap()), "missing:3") &&
+			strings.Contains(fmt.Sprint(lines[len(lines)-1].ContextMap()), "target:try writes:[shop-block-v4-0 in ")
+	})
 
 	m.want(exitOK, []string{"flush", "-all", "-dry-run"}, "all decisions: 3 would be ended", "manual", "http-exploit-path")
 	m.want(exitOK, []string{"flush", "-origin", "scenario", "-since", "1h"}, "decisions of origin scenario of the last 1h0m0s: 1 ended\n  scenario  http-exploit-path  1\n")

@@ -251,6 +251,9 @@ func (s *service) write(ctx context.Context) error {
 				stop() // deposed at one target, it leads nowhere
 			}
 		})
+		if t.DryRun {
+			wg.Go(func() { s.narrate(writing, t) })
+		}
 	}
 	lost := s.awaitShards(writing, false, leaderless)
 	stop()

@@ -21,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
 	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 	"go.uber.org/zap"
+	logged "go.uber.org/zap/zaptest/observer"
 
 	"weir/internal/awslocal"
 	"weir/internal/ban"
@@ -71,6 +72,7 @@ type market struct {
 	server  *awslocal.Server
 	cloud   aws.Config
 	service *service
+	logs    *logged.ObservedLogs
 	ended   chan error // how its run ended
 	cancel  func()
 }
@@ -117,10 +119,12 @@ func newMarket(t *testing.T, targets string, observe observer, before ...held) *
 	if err := bootstrapDemo(t.Context(), m.cloud, cfg); err != nil {
 		t.Fatal(err)
 	}
+	core, logs := logged.New(zap.InfoLevel)
+	m.logs = logs
 	var err error
 	cloud := m.cloud // by another key, so that its calls are told from those of the test
 	cloud.Credentials = credentials.NewStaticCredentialsProvider(serviceKey, "secret", "")
-	if m.service, err = newService(t.Context(), cfg, cloud, zap.NewNop(), observe); err != nil {
+	if m.service, err = newService(t.Context(), cfg, cloud, zap.New(core), observe); err != nil {
 		t.Fatal(err)
 	}
 	var ctx context.Context
@@ -194,6 +198,21 @@ func (m *market) staysWithinItsRights() {
 	}
 }
 
+// shown is how many decisions the log has shown to work.
+func (m *market) shown() (n uint64) {
+	m.t.Helper()
+	families, err := m.service.registry.Gather()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "weir_decision_to_blocked_seconds" {
+			n = f.GetMetric()[0].GetHistogram().GetSampleCount()
+		}
+	}
+	return n
+}
+
 // set reads an IP set.
 func (m *market) set(region, name string) *wafv2.GetIPSetOutput {
 	m.t.Helper()
@@ -262,6 +281,13 @@ targets:
 			t.Errorf("%s of %s with the key %s", call.Action, call.Resource, call.Key)
 		}
 	}
+
+	// An answer of WAF's in the log shows that the ban works.
+	if n := m.shown(); n != 0 {
+		t.Errorf("%d bans were seen to work before the log said so", n)
+	}
+	m.put(fmt.Appendf(nil, "%d.000\t45.9.1.2\t429\tGET\twww.example.com\t/\tblocked\tHTTP/1.1\tcurl/8", time.Now().Unix()+1))
+	eventually(t, "a ban is seen to work", func() bool { return m.shown() == 1 })
 
 	// By hand, at the shop's console.
 	eventually(t, "an address is taken out", func() bool {
