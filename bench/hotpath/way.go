@@ -172,7 +172,8 @@ func newWhole(set catalogue, warm [][]byte, format *cloudfront.Format, workers i
 		return nil, errors.Join(err, store.Close())
 	}
 	flow := pipeline.New(pipeline.Config{
-		Format: format, Engine: engine, Commit: store.Commit,
+		Format: format, Engine: engine, Commit: store.Commit, Seen: store.Seen,
+		Answers: []uint16{blockStatus, 405, 202}, Answered: store.Answered,
 		Allowed: func(netip.Addr) bool { return false },
 	})
 	handle := func(lines [][]byte) error {

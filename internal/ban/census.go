@@ -2,7 +2,6 @@ package ban
 
 import (
 	"encoding/binary"
-	"math/bits"
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
@@ -58,8 +57,7 @@ func (c *census) place(a netip.Addr) (word int, bit uint64) {
 		b := a.As16()
 		x = binary.BigEndian.Uint64(b[:8])
 	}
-	hi, lo := bits.Mul64(x^c.seed, 0x9e3779b97f4a7c15)
-	h := (hi ^ lo) >> 44 // 20 bits
+	h := (x ^ c.seed) * 0x9e3779b97f4a7c15 >> 44 // 20 bits
 	return int(h >> 6), 1 << (h & 63)
 }
 
