@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -377,4 +378,49 @@ func TestServer(t *testing.T) {
 	if err := <-served; err != http.ErrServerClosed {
 		t.Error(err)
 	}
+}
+
+// What is special about a decision is shown.
+func TestMarksAreShown(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "drop.txt")
+	if err := os.WriteFile(file, []byte("203.0.113.0/24\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, err := ban.Open(t.Context(), ban.Config{Duration: time.Hour, PerMinute: 1, Lists: []string{file}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, func(c *Config) { c.Store = store })
+	w.store = store
+	t.Cleanup(func() { store.Close() })
+	w.alert("192.0.2.1/32", "/")
+	w.alert("192.0.2.2/32", "/")
+	held := decode[list](t, w.expect(200, `"held":"scenario"`, "GET", "/api/v1/decisions?client=192.0.2.2", ""))
+	if len(held.Decisions) != 1 || held.Decisions[0].Active || held.Decisions[0].Severity != "low" {
+		t.Errorf("held: %+v", held)
+	}
+	if free := decode[list](t, w.expect(200, `"active":true`, "GET", "/api/v1/decisions?client=192.0.2.1", "")); free.Decisions[0].Held != "" {
+		t.Errorf("not held: %+v", free)
+	}
+	p := netip.MustParsePrefix("192.0.2.3/32")
+	store.Alert(detect.Alert{
+		Scenario: &scenario.Scenario{Name: "trial", Mode: scenario.Stage, Severity: scenario.High, Remediation: true},
+		Client:   p, Addr: p.Addr(), At: time.Now().UnixMilli(), First: time.Now().UnixMilli(), Events: 1,
+	})
+	if err := store.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	staged := decode[list](t, w.expect(200, `"staged":true`, "GET", "/api/v1/decisions?client=192.0.2.3", ""))
+	if d := staged.Decisions[0]; d.Action != ban.Count || d.Severity != "high" || !d.Active {
+		t.Errorf("staged: %+v", d)
+	}
+
+	w.expect(200, `"origin":"list","reason":"listed in `, "GET", "/api/v1/decisions?client=203.0.113.7", "")
+	w.expect(200, `"origin":"list"`, "GET", "/api/v1/decisions?client=203.0.113.7&origin=list", "")
+	w.expect(200, `{"decisions":[]}`, "GET", "/api/v1/decisions?client=203.0.113.7&origin=manual", "")
+	w.expect(200, `{"removed":0,"covered_by":["203.0.113.0/24"]}`, "DELETE", "/api/v1/decisions?client=203.0.113.7", "")
+
+	w.expect(400, "force it", "POST", "/api/v1/decisions", `{"value":"198.0.0.0/8"}`)
+	w.expect(201, `"wide":true`, "POST", "/api/v1/decisions", `{"value":"198.0.0.0/8","force":true}`)
+	w.expect(400, `"code":"width"`, "POST", "/api/v1/decisions", `{"value":"0.0.0.0/0","force":true}`)
 }

@@ -14,29 +14,37 @@ import (
 // decision is a ban.Decision as it is shown: a single address without its
 // length, times in RFC 3339, UTC.
 type decision struct {
-	ID       string       `json:"id"`
+	ID       string       `json:"id,omitempty"` // none: an entry of an imported list
 	Value    string       `json:"value"`
 	Action   ban.Action   `json:"action"`
 	Scenario string       `json:"scenario,omitempty"`
 	Origin   ban.Origin   `json:"origin"`
 	Reason   string       `json:"reason,omitempty"`
-	Active   bool         `json:"active"`
+	Severity string       `json:"severity"`
+	Active   bool         `json:"active"`           // in force, and not held
+	Staged   bool         `json:"staged,omitempty"` // its scenario is being tried out: it only counts
+	Held     ban.Hold     `json:"held,omitempty"`   // the circuit breaker that keeps it from being enforced
+	Wide     bool         `json:"wide,omitempty"`   // a range that took force
 	At       time.Time    `json:"at"`
 	Created  time.Time    `json:"created"`
 	Until    time.Time    `json:"until"`
 	Arrived  time.Time    `json:"arrived,omitzero"`
 	Removed  time.Time    `json:"removed,omitzero"`
+	Hit      time.Time    `json:"hit,omitzero"` // the client's latest record
 	Context  *ban.Context `json:"context,omitempty"`
 }
 
 func shown(d *ban.Decision, now time.Time) decision {
 	return decision{
 		ID: d.ID, Value: ban.FormatPrefix(d.Prefix), Action: d.Action, Scenario: d.Scenario, Origin: d.Origin, Reason: d.Reason,
-		Active: d.InForce(now), At: d.At, Created: d.Created, Until: d.Until, Arrived: d.Arrived, Removed: d.Removed, Context: d.Context,
+		Severity: d.Severity.String(), Active: d.InForce(now) && d.Held == "", Staged: d.Staged, Held: d.Held, Wide: d.Wide,
+		At: d.At, Created: d.Created, Until: d.Until, Arrived: d.Arrived, Removed: d.Removed, Hit: d.Hit, Context: d.Context,
 	}
 }
 
-// listDecisions is GET /api/v1/decisions: a page of them, without contexts.
+// listDecisions is GET /api/v1/decisions: a page of them, without contexts. Entries
+// of imported lists are not stored: those that cover a client come before the first
+// page about it.
 func (s *server) listDecisions(w http.ResponseWriter, r *http.Request) {
 	q, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -47,6 +55,9 @@ func (s *server) listDecisions(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.fail(w, err)
 		return
+	}
+	if q.Client.IsValid() && q.Cursor == "" && q.Scenario == "" && (q.Origin == "" || q.Origin == ban.OriginList) {
+		page.Decisions = append(s.Store.Listed(q.Client), page.Decisions...)
 	}
 	answer := struct {
 		Decisions []decision `json:"decisions"`
@@ -81,12 +92,13 @@ func (s *server) addDecision(w http.ResponseWriter, r *http.Request) {
 		Duration string     `json:"duration"`
 		Action   ban.Action `json:"action"`
 		Reason   string     `json:"reason"`
+		Force    bool       `json:"force"` // a range wider than may be banned without
 	}
 	if err := readJSON(w, r, &wish); err != nil {
 		s.fail(w, err)
 		return
 	}
-	d := ban.Decision{Action: wish.Action, Reason: wish.Reason}
+	d := ban.Decision{Action: wish.Action, Reason: wish.Reason, Wide: wish.Force}
 	var err error
 	if d.Prefix, err = ban.ParsePrefix(wish.Value); err != nil {
 		s.fail(w, err)

@@ -233,6 +233,9 @@ func TestListFiles(t *testing.T) {
 	if ds := s.Covering(client, noon); len(ds) != 1 || ds[0].Origin != OriginList {
 		t.Errorf("covering: %+v", ds)
 	}
+	if ds := s.Listed(client); len(ds) != 1 || ds[0].Prefix.String() != "198.51.100.0/24" {
+		t.Errorf("listed: %+v", ds)
+	}
 	if err := s.Adopt(t.Context(), []netip.Prefix{client, netip.MustParsePrefix("192.0.2.9/32")}, Block, noon.Add(time.Hour)); err != nil {
 		t.Error(err)
 	}

@@ -93,6 +93,16 @@ func (s *Store) Covering(p netip.Prefix, now time.Time) []Decision {
 	return ds
 }
 
+// Listed returns the entries of imported lists that cover all of p, narrowest first.
+func (s *Store) Listed(p netip.Prefix) []Decision {
+	lists := s.lists.Load()
+	var ds []Decision
+	for q, list := range lists.listed.supernets(p) {
+		ds = append(ds, lists.decision(q, list))
+	}
+	return ds
+}
+
 // MaxLimit is the most decisions of a page.
 const MaxLimit = 1000
 
