@@ -69,9 +69,7 @@ func (o *operator) override(ctx context.Context, mode Mode) error {
 		errs = append(errs, one(id, name))
 	} else {
 		users, err := o.usersOfGroup(ctx)
-		if err != nil {
-			return err
-		}
+		errs = append(errs, err)
 		for _, a := range users {
 			errs = append(errs, one(a.id, a.name))
 		}

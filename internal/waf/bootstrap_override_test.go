@@ -109,21 +109,25 @@ func TestOverrideInTrouble(t *testing.T) {
 				}
 			}
 		}
-		// One web ACL that cannot be written does not save the other one from being.
-		s.Faults().Add(awslocal.Fault{Service: "wafv2", Action: "UpdateWebACL", Times: 1, Do: awslocal.FaultError, Code: "AccessDeniedException", Status: 400})
-		overridden(t, s, "site", AsItIs)
-		_, err := Override(t.Context(), client(s), OverrideConfig{Scope: types.ScopeCloudfront, Mode: Observe})
-		if codeOf(err) != "AccessDeniedException" && err != nil {
-			t.Error(err)
-		}
-		n := 0
-		for _, site := range []string{"site", "shop"} {
-			if s.WAF().Evaluate("CLOUDFRONT", site, v4(0).Addr(), time.Now()).Action == "allow" {
-				n++
+		// One web ACL that cannot be read, or written, does not save the others from it.
+		for _, action := range []string{"GetWebACL", "UpdateWebACL"} {
+			pass(time.Minute)
+			overridden(t, s, "", Enforce)
+			pass(time.Second)
+			s.Faults().Add(awslocal.Fault{Service: "wafv2", Action: action, Times: 1, Do: awslocal.FaultError, Code: "AccessDeniedException", Status: 400})
+			_, err := Override(t.Context(), client(s), OverrideConfig{Scope: types.ScopeCloudfront, Mode: Observe})
+			if codeOf(err) != "AccessDeniedException" {
+				t.Errorf("%s denied: %v", action, err)
 			}
-		}
-		if n == 0 {
-			t.Error("no web ACL was written")
+			n := 0
+			for _, site := range []string{"site", "shop"} {
+				if s.WAF().Evaluate("CLOUDFRONT", site, v4(0).Addr(), time.Now()).Action == "allow" {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("%s denied once: %d web ACLs were written", action, n)
+			}
 		}
 	})
 }

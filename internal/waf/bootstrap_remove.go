@@ -89,26 +89,29 @@ func (r *removal) run(ctx context.Context) error {
 	return nil
 }
 
-// usersOfGroup reads the web ACLs that use the rule group.
+// usersOfGroup reads the web ACLs that use the rule group. With an error it gives
+// those that could be read.
 func (o *operator) usersOfGroup(ctx context.Context) ([]*acl, error) {
 	list, err := o.listACLs(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var users []*acl
+	var errs []error
 	for _, s := range list {
 		a, err := o.readACL(ctx, aws.ToString(s.Id), aws.ToString(s.Name))
 		if classify(err) == missing {
 			continue // deleted just now
 		}
 		if err != nil {
-			return nil, fmt.Errorf("web ACL %s: %w", aws.ToString(s.Name), err)
+			errs = append(errs, fmt.Errorf("web ACL %s: %w", aws.ToString(s.Name), err))
+			continue
 		}
 		if len(o.ourRules(a)) > 0 {
 			users = append(users, a)
 		}
 	}
-	return users, nil
+	return users, errors.Join(errs...)
 }
 
 // ourRules gives the indexes of a web ACL's rules that refer to the rule group.

@@ -122,7 +122,7 @@ func (b *bootstrap) mendGroup(ctx context.Context, g types.RuleGroupSummary, ref
 	}
 	changes := b.mendRules(doc, got.RuleGroup.Rules, refs)
 	if bodies, news := b.cfg.bodies(got.RuleGroup.CustomResponseBodies); news {
-		changes = append(changes, "the body of answers to blocked clients is set")
+		changes = append(changes, "the body "+bodyKey+" is set")
 		doc.members["CustomResponseBodies"] = plainJSON(bodies)
 	}
 	name, arn := aws.ToString(g.Name), aws.ToString(g.ARN)
@@ -174,7 +174,7 @@ func (b *bootstrap) mendRules(doc *document, rules []types.Rule, refs map[string
 			have, want json.RawMessage
 			change     string
 		}{
-			{"Action", plainJSON(have.Action), plainJSON(want.Action), "is of action " + b.actionText(word)},
+			{"Action", plainJSON(have.Action), plainJSON(want.Action), actionText(want.Action)},
 			{"RuleLabels", plainJSON(have.RuleLabels), plainJSON(want.RuleLabels), "labels with " + label(word)},
 			{"CaptchaConfig", plainJSON(have.CaptchaConfig), plainJSON(want.CaptchaConfig), "has a captcha immunity of " + b.cfg.CaptchaImmunity.String()},
 			{"ChallengeConfig", plainJSON(have.ChallengeConfig), plainJSON(want.ChallengeConfig), "has a challenge immunity of " + b.cfg.ChallengeImmunity.String()},
@@ -188,11 +188,22 @@ func (b *bootstrap) mendRules(doc *document, rules []types.Rule, refs map[string
 	return changes
 }
 
-func (b *bootstrap) actionText(word string) string {
-	if k, _ := keyOf(word); k.action != actBlock {
-		return k.action.String()
+// actionText tells people what a rule does now.
+func actionText(a *types.RuleAction) string {
+	switch {
+	case a.Captcha != nil:
+		return "asks to solve a captcha"
+	case a.Challenge != nil:
+		return "challenges"
+	case a.Count != nil:
+		return "counts"
 	}
-	return fmt.Sprintf("block with status %d", b.cfg.BlockStatus)
+	r := a.Block.CustomResponse
+	text := fmt.Sprintf("blocks with status %d and %d header(s)", aws.ToInt32(r.ResponseCode), len(r.ResponseHeaders))
+	if r.CustomResponseBodyKey != nil {
+		text += " and body " + *r.CustomResponseBodyKey
+	}
+	return text
 }
 
 // rule gives a pool's rule: what it is, with what it should be. Of a new one only

@@ -114,10 +114,10 @@ func TestBootstrapChangesWhatItIsTold(t *testing.T) {
 		told.Forwarded = &Forwarded{"X-Forwarded-For", types.ForwardedIPPositionLast, types.FallbackBehaviorNoMatch}
 		detail := func(cfg BootstrapConfig) string { return bootstrapped(t, s, cfg).Items[4].Detail }
 		bootstrapped(t, s, plain)
-		want := "rule block refers to 2 IP set(s) by header X-Forwarded-For, LAST, rule block is of action block with status 429, " +
+		want := "rule block refers to 2 IP set(s) by header X-Forwarded-For, LAST, rule block blocks with status 429 and 2 header(s) and body weir-block, " +
 			"rule captcha refers to 1 IP set(s) by header X-Forwarded-For, LAST, rule captcha has a captcha immunity of 1m0s, " +
 			"rule challenge refers to 1 IP set(s) by header X-Forwarded-For, LAST, rule challenge has a challenge immunity of 1h0m0s, " +
-			"the body of answers to blocked clients is set"
+			"the body weir-block is set"
 		if got := detail(told); got != want {
 			t.Errorf("changed: %s", got)
 		}

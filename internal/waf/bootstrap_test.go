@@ -125,7 +125,7 @@ func TestBootstrapAddsSets(t *testing.T) {
 		cfg.Sets = blocks(1, 0) // what is there stays in the rules
 		expectDones(t, bootstrapped(t, s, cfg), "kept shop_block-v4-0, kept shop_block-v4-1, kept shop_block-v4-2, kept shop_block-v6-0, kept shop_bans")
 		cfg.BlockStatus = 429
-		if d := bootstrapped(t, s, cfg).Items[4].Detail; d != "rule block is of action block with status 429" {
+		if d := bootstrapped(t, s, cfg).Items[4].Detail; d != "rule block blocks with status 429 and 0 header(s)" {
 			t.Errorf("changed: %s", d)
 		}
 	})
@@ -290,7 +290,7 @@ func TestBootstrapMendsAndLeavesTheRest(t *testing.T) {
 			Sets: map[string]SetCount{"block": {1, 1}, "count": {1, 0}, "captcha": {1, 0}}, CaptchaImmunity: time.Minute,
 		}
 		want := "rule count refers to 1 IP set(s), rule count labels with weir:count, rule block added, " +
-			"rule captcha refers to 1 IP set(s), rule captcha is of action captcha, rule captcha labels with weir:captcha, rule captcha has a captcha immunity of 1m0s; " +
+			"rule captcha refers to 1 IP set(s), rule captcha asks to solve a captcha, rule captcha labels with weir:captcha, rule captcha has a captcha immunity of 1m0s; " +
 			"rule weir-bans refers to the rule group"
 		for range 2 {
 			r := bootstrapped(t, s, cfg)
