@@ -22,6 +22,7 @@ func TestOutage(t *testing.T) {
 	}{
 		{"throttling", awslocal.FaultThrottle, 2},
 		{"5xx", awslocal.FaultError, 1},
+		{"timeouts after applying", awslocal.FaultHangAfter, 1},
 	} {
 		for _, rate := range []float64{1, 0.5} {
 			name := fmt.Sprintf("ten minutes of %s, %v a second", kind.name, rate)
@@ -67,8 +68,9 @@ func outage(t *testing.T, f *figures, rate float64, kind awslocal.FaultKind, slo
 	w.server.Faults().Clear()
 	dirty := w.overdue(back.Add(-grace))
 	waiting := w.lost(0)
-	left := func() int { return w.lost(0) + len(w.overdue(back.Add(-grace))) }
-	took := w.until(10*time.Minute, func() bool { return left() == 0 })
+	took := w.until(10*time.Minute, func() bool { return w.lost(0) == 0 })
+	// What ended is removed lazily, from the moment that it is known to be held.
+	removed := took + w.until(10*time.Minute, func() bool { return len(w.overdue(back.Add(-grace))) == 0 })
 	slots := w.wrote(back)
 	f.note("bans waiting", waiting)
 	f.note("dirty sets", len(dirty))
@@ -76,7 +78,9 @@ func outage(t *testing.T, f *figures, rate float64, kind awslocal.FaultKind, slo
 		t.Error("nothing waited for the end of the outage: the case shows nothing")
 	}
 	f.holds("slots until all has landed", float64(slots), float64(len(dirty)+2))
-	f.holds("seconds until all has landed", took.Seconds(), timeout.Seconds()+slow*float64(len(dirty)+2)/rate)
+	most := timeout.Seconds() + slow*float64(len(dirty)+2)/rate
+	f.holds("seconds until all has landed", took.Seconds(), most)
+	f.holds("seconds until all that is over has left", removed.Seconds(), most+grace.Seconds())
 	f.Lost = w.lost(0)
 	f.BanP50, f.BanP99 = 0, 0
 	w.report(f)

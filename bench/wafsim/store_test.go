@@ -158,6 +158,12 @@ func (s *store) config(client waf.API) waf.Config {
 			s.orphans += len(held)
 			return nil
 		},
+		Ended: func(p netip.Prefix) (time.Time, bool) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			e, ok := s.over[p]
+			return e.Until, ok
+		},
 		Removed: func(list []netip.Prefix, at time.Time) {
 			s.drop(list...)
 			s.mu.Lock()

@@ -79,6 +79,11 @@ type Config struct {
 	// Accepted is told what an UpdateIPSet newly holds, when AWS has accepted it.
 	// nil = nobody is told.
 	Accepted func(prefixes []netip.Prefix, at time.Time)
+	// Ended gives when the latest ban of exactly p ended, if it did and is known. A
+	// set that people edited while nobody watched proves no more which entries are
+	// ours: those that are in force are, and by this those whose ban ended lately.
+	// nil = it is never known, and they are taken for people's.
+	Ended func(p netip.Prefix) (time.Time, bool)
 	// Removed is told which bans in force a person took out of an IP set. Those
 	// that Wanted still gives afterwards are put back. nil = all are put back.
 	Removed func(prefixes []netip.Prefix, at time.Time)
@@ -129,7 +134,7 @@ func (cfg *Config) settings() (settings, error) {
 	return settings{
 		selection: selection, capacity: cfg.Capacity, budget: cfg.Budget, rate: cfg.WritesPerSecond, reserve: cfg.Reserve,
 		grace: cfg.Grace, period: cfg.DriftPeriod, fallback: fall, dry: cfg.DryRun,
-		filter: cfg.Filter, lookup: cfg.Lookup, allowed: cfg.Allowed, removals: cfg.Removed != nil,
+		filter: cfg.Filter, lookup: cfg.Lookup, ended: cfg.Ended, allowed: cfg.Allowed, removals: cfg.Removed != nil,
 	}, nil
 }
 

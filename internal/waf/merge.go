@@ -96,7 +96,7 @@ func (p *plan) adoptedAll(now time.Time) {
 //   - ours, when a write of ours may have put it there after all;
 //   - ours, when the description proves that a Weir wrote it; unless it is wanted
 //     it is an orphan, which stays until somebody says how long;
-//   - ours, when it is wanted and this is the first reading;
+//   - ours, when it is wanted, or was until lately, and this is the first reading;
 //   - otherwise a person's: it stays until a person takes it out.
 func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 	ms := now.UnixMilli()
@@ -125,10 +125,11 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 		if s.tried[x] && e != nil && e.home == nil {
 			m.landed = e.newly(m.landed)
 		}
-		if !ours && !was {
+		leftover := !ours && !s.adopted && !ev.hands(x) && p.endedLately(x, now)
+		if !ours && !was && !leftover {
 			m.strange++
 		}
-		if e = p.place(s, x, e, ours, ms); e.orphan && s.tried[x] {
+		if e = p.place(s, x, e, ours || leftover, ms); e.orphan && (s.tried[x] || leftover) {
 			p.out(e) // written a moment ago and ended since: nobody has to be asked
 			e.orphan = false
 			p.in(e)
@@ -150,6 +151,18 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 		m.removed = nil
 	}
 	return m
+}
+
+// endedLately reports whether a ban of x is known to have ended so lately that an IP
+// set may hold it still: somebody who is to remove such entries was there within
+// that time, or they are few.
+func (p *plan) endedLately(x netip.Prefix, now time.Time) bool {
+	const lately = time.Hour
+	if p.ended == nil {
+		return false
+	}
+	at, ok := p.ended(x)
+	return ok && now.Sub(at) < lately
 }
 
 // place takes an entry that s was not known to hold. ours: a Weir wrote it.

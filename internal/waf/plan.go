@@ -34,6 +34,7 @@ type settings struct {
 	dry       bool              // nothing is written
 	filter    func(*Entry) bool // nil = all
 	allowed   func(netip.Prefix) bool
+	ended     func(netip.Prefix) (time.Time, bool)
 	removals  bool // people's removals are told to somebody
 	// lookup gives what is in force about a prefix; nil = there is no list of
 	// changes, and every look passes over everything.

@@ -244,6 +244,34 @@ func TestARestartKeepsBansAndHandAddedEntries(t *testing.T) {
 
 // A stop right after a hand edit leaves a description that proves what is ours:
 // otherwise the next start, without the store, would keep our bans for ever.
+// A set that people edited while nobody watched proves nothing: what ended lately is
+// ours by the store's memory, and only what it does not know is people's.
+func TestARestartKnowsWhatEndedLately(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+			s.ban(time.Hour, v4(1))
+			s.ban(time.Minute, v4(2))
+			w := start(t, s.config(f))
+			pass(10 * time.Second)
+			w.halt()
+			f.edit("weir-block-v4-0", []netip.Prefix{v4(1001), v4(1002)}, nil, nil)
+			pass(2 * time.Minute) // v4(2) ends meanwhile
+			cfg := s.config(f)
+			if known {
+				cfg.Ended = func(p netip.Prefix) (time.Time, bool) { return time.Now().Add(-time.Minute), p == v4(2) }
+			}
+			w = start(t, cfg)
+			defer w.halt()
+			pass(5 * time.Minute)
+			want := []netip.Prefix{v4(1), v4(1001), v4(1002)}
+			if !known {
+				want = append(want, v4(2))
+			}
+			expectHeld(t, f, want...)
+		})
+	}
+}
+
 func TestAStopRestoresTheProof(t *testing.T) {
 	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
 		w := start(t, s.config(f))
