@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -213,6 +214,34 @@ func (m *market) shown() (n uint64) {
 	return n
 }
 
+// knowsMetrics: what a text tells people to watch is a metric, and has a help text.
+func (m *market) knowsMetrics(file string) {
+	m.t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	families, err := m.service.registry.Gather()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	help := map[string]string{}
+	for _, f := range families {
+		help[f.GetName()] = f.GetHelp()
+	}
+	_, table, _ := strings.Cut(string(text), "### What to watch")
+	table, _, _ = strings.Cut(table, "\n## ")
+	named := regexp.MustCompile("`(weir_[a-z_]+)").FindAllStringSubmatch(table, -1)
+	for _, name := range named {
+		if help[name[1]] == "" {
+			m.t.Errorf("%s speaks of %s, and the service has no such metric", file, name[1])
+		}
+	}
+	if len(named) == 0 {
+		m.t.Errorf("%s names no metric", file)
+	}
+}
+
 // set reads an IP set.
 func (m *market) set(region, name string) *wafv2.GetIPSetOutput {
 	m.t.Helper()
@@ -305,6 +334,7 @@ targets:
 	if len(m.service.store.Covering(netip.MustParsePrefix("45.9.1.1/32"), time.Now())) > 0 {
 		t.Error("what was logged before the unban has banned it again")
 	}
+	m.knowsMetrics("../../README.md")
 	if err := m.stop(); err != nil {
 		t.Error(err)
 	}
