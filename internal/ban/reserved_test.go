@@ -44,6 +44,12 @@ func TestPublic(t *testing.T) {
 	if got := inForceOf(s, noon); len(got) != 0 || s.Banned(own, noon.UnixMilli()) {
 		t.Errorf("in force: %v", got)
 	}
+	before := testStore(t, Config{Now: c.Now}, newMemory())
+	before.Alert(alert(own.String(), noon))
+	mustCommit(t, before)
+	if got := inForceOf(testStore(t, Config{Now: c.Now, Public: true}, before.storage), noon); len(got) != 0 {
+		t.Errorf("of before it was asked for: %v", got)
+	}
 	if !s.AllowedAny(own) || s.AllowedAny(netip.MustParsePrefix("192.0.2.1/32")) {
 		t.Error("the last gate lets the wrong ones through")
 	}

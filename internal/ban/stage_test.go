@@ -136,8 +136,10 @@ func TestHit(t *testing.T) {
 		t.Errorf("seen at %s by nobody", got)
 	}
 	for _, step := range []struct{ at, want time.Duration }{
-		{time.Second, time.Second}, {time.Second + 999*time.Millisecond, time.Second},
-		{time.Minute, time.Minute}, {time.Second, time.Minute}, // a late one
+		{time.Second, time.Second},
+		{time.Second + 999*time.Millisecond, time.Second},
+		{time.Minute, time.Minute},
+		{time.Second, time.Minute},   // a late one
 		{5 * time.Hour, time.Minute}, // beyond its end
 	} {
 		s.Banned(p, noon.Add(step.at).UnixMilli())

@@ -79,6 +79,26 @@ func TestStorageKeepsDecisions(t *testing.T) {
 	})
 }
 
+// What is released keeps all else, its context among it.
+func TestStorageFrees(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		want := stored("a", "192.0.2.1/32", noon)
+		put(t, st, want, stored("b", "192.0.2.2/32", noon))
+		for range 2 {
+			if err := st.write(t.Context(), batch{free: []string{"a", "nobody"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want.Held = ""
+		if got, _, err := st.get(t.Context(), "a"); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+		}
+		if got, _, err := st.get(t.Context(), "b"); err != nil || got.Held != HeldByAll {
+			t.Errorf("the other: %+v, %v", got, err)
+		}
+	})
+}
+
 func TestStorageWriteTwice(t *testing.T) {
 	eachStorage(t, func(t *testing.T, st storage) {
 		d := stored("a", "192.0.2.1/32", noon)

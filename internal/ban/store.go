@@ -59,8 +59,8 @@ type settled struct {
 }
 
 // Open makes a Store and loads what its storage holds: every decision in force,
-// the ones that ended a short time ago, and the unbans. Decisions that the
-// allowlist has overtaken are ended.
+// the ones that ended a short time ago, and the unbans. Decisions about what
+// AllowedAny keeps out by now are ended.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *Store) load(ctx context.Context) error {
 	var b batch
 	table := new(bart.Table[*held]) // filled in place: nobody else reads it yet
 	for _, d := range decisions {   // each of its own, so that one does not keep all in memory
-		if d.InForce(now) && s.allow.OverlapsPrefix(d.Prefix) {
+		if d.InForce(now) && s.AllowedAny(d.Prefix) {
 			d.Until, d.Removed = now, now
 			b.end = append(b.end, ending{d.ID, now})
 		}
