@@ -285,7 +285,7 @@ func anyOf(arns []string, forwarded *types.IPSetForwardedIPConfig) *types.Statem
 	return &types.Statement{OrStatement: &types.OrStatement{Statements: list}}
 }
 
-// references of a statement like anyOf's, in the order of ARNs; nil if it is none.
+// referencesOf gives the references of a statement like anyOf's, in the order of ARNs; nil if it is none.
 func referencesOf(s *types.Statement) []*types.IPSetReferenceStatement {
 	if s == nil {
 		return nil
