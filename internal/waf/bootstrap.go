@@ -20,8 +20,8 @@ const references = 50
 // BootstrapConfig says what [Bootstrap] sees to.
 //
 // What is left out of BlockHeaders, BlockBody, the immunity times and Forwarded
-// stays as it is in a rule that is there; so a later run that only adds sets need
-// not repeat what an earlier one was told.
+// stays as it is in a rule that is there, and a new rule takes it from the others;
+// so a later run that only adds sets need not repeat what an earlier one was told.
 type BootstrapConfig struct {
 	Scope  types.Scope
 	Prefix string // of every name; "" = "weir-"

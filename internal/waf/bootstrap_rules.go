@@ -158,7 +158,7 @@ func (b *bootstrap) mendRules(doc *document, rules []types.Rule, refs map[string
 		}
 		i := slices.IndexFunc(rules, func(r types.Rule) bool { return aws.ToString(r.Name) == word })
 		if i < 0 {
-			r := b.rule(word, refs[word], types.Rule{Priority: priorityFor(word, rules)})
+			r := b.rule(word, refs[word], sibling(word, rules))
 			rules, doc.rules = append(rules, r), append(doc.rules, plainJSON(r))
 			changes = append(changes, "rule "+word+" added")
 			continue
@@ -204,6 +204,26 @@ func actionText(a *types.RuleAction) string {
 		text += " and body " + *r.CustomResponseBodyKey
 	}
 	return text
+}
+
+// sibling is what a new rule of a group begins as: like the others of ours, as far as
+// it is not told otherwise.
+func sibling(word string, rules []types.Rule) types.Rule {
+	out := types.Rule{Priority: priorityFor(word, rules)}
+	k, _ := keyOf(word)
+	for _, r := range rules {
+		other, ours := keyOf(aws.ToString(r.Name))
+		if !ours {
+			continue
+		}
+		if forwardedOf(r.Statement) != nil { // a proxy is before all of them or none
+			out.Statement = r.Statement
+		}
+		if other.action == k.action {
+			out.Action, out.CaptchaConfig, out.ChallengeConfig = r.Action, r.CaptchaConfig, r.ChallengeConfig
+		}
+	}
+	return out
 }
 
 // rule gives a pool's rule: what it is, with what it should be. Of a new one only

@@ -127,13 +127,18 @@ func TestBootstrapChangesWhatItIsTold(t *testing.T) {
 			}
 		}
 		grown := plain
-		grown.Sets = map[string]SetCount{"block": {2, 1}, "captcha": {1, 0}, "challenge": {1, 0}, "count": {1, 0}}
-		bootstrapped(t, s, grown)
-		r := bootstrapped(t, s, told)
+		grown.Sets = map[string]SetCount{"block": {2, 1}, "captcha": {1, 0}, "challenge": {1, 0}, "count": {1, 0}, "list": {1, 0}, "list-captcha": {1, 0}}
+		r := bootstrapped(t, s, grown)
 		for _, rule := range group(t, s, r.RuleGroupARN).Rules {
 			f := forwardedOf(rule.Statement)
-			if *rule.Name == "count" && f == nil { // it is new, and was not told
-				t.Errorf("after all were told, rule count has no header")
+			if f == nil || *f.HeaderName != "X-Forwarded-For" { // new ones, too
+				t.Errorf("rule %s has no header", *rule.Name)
+			}
+			if *rule.Name == "list" && (len(rule.Action.Block.CustomResponse.ResponseHeaders) != 2 || *rule.Action.Block.CustomResponse.CustomResponseBodyKey != bodyKey) {
+				t.Errorf("the new rule list answers %+v", rule.Action.Block.CustomResponse)
+			}
+			if *rule.Name == "list-captcha" && *rule.CaptchaConfig.ImmunityTimeProperty.ImmunityTime != 60 {
+				t.Errorf("the new rule list-captcha is %+v", rule)
 			}
 			if *rule.Name == "block" && (len(referencesOf(rule.Statement)) != 3 || f == nil || len(rule.Action.Block.CustomResponse.ResponseHeaders) != 2) {
 				t.Errorf("rule block is %+v", rule)
