@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -82,5 +83,26 @@ func printSettings(out io.Writer, cfg *config.Config) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\n", v.Name, value, v.Origin)
 	}
+	if cfg.WAF.Targets != "" {
+		fmt.Fprintln(w)
+		printTargets(w, cfg.Targets())
+	}
 	return w.Flush()
+}
+
+// printTargets shows what a file of targets and the settings that it leaves to
+// others come to.
+func printTargets(w io.Writer, targets []config.Target) {
+	or := func(s, none string) string {
+		if s == "" {
+			return none
+		}
+		return s
+	}
+	list := func(s []string) string { return or(strings.Join(s, ","), "all") }
+	fmt.Fprintln(w, "TARGET\tSCOPE\tREGION\tROLE\tSETS\tWRITES A SECOND\tBLOCK STATUS\tFALLBACK\tDRY RUN\tSCENARIOS\tORIGINS\tACTIONS")
+	for _, t := range targets {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%v\t%d\t%s\t%t\t%s\t%s\t%s\n", t.Name, t.Scope, or(t.Region, "-"), or(t.Role, "-"), list(t.Sets),
+			t.WritesPerSecond, t.BlockStatus, t.Fallback, t.DryRun, list(t.Scenarios), list(t.Origins), list(t.Actions))
+	}
 }

@@ -336,13 +336,17 @@ func (s *service) notReady() []string {
 func (s *service) lifted(prefixes []netip.Prefix, _ time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
+	decisions := 0
 	for _, p := range prefixes {
-		if _, err := s.store.Remove(ctx, p); err != nil {
+		n, err := s.store.Remove(ctx, p)
+		if err != nil {
 			s.log.Error("unban what was removed from an IP set by hand", zap.Stringer("prefix", p), zap.Error(err))
 			return
 		}
+		decisions += n
 	}
-	s.log.Info("unbanned: removed from an IP set by hand", zap.Int("prefixes", len(prefixes)))
+	// What a list names is put back: it goes when its file no longer has it.
+	s.log.Info("unbanned: removed from an IP set by hand", zap.Int("prefixes", len(prefixes)), zap.Int("decisions", decisions))
 }
 
 // accepted notes how long the way from the stream to the first IP set was.
