@@ -51,7 +51,7 @@ func (s *service) newTargets(cloud aws.Config, reg prometheus.Registerer) error 
 			Lookup:  func(p netip.Prefix, now time.Time) (waf.Entry, bool) { return s.lookup(t, p, now) },
 			Changes: s.store.Since, Changed: s.store.Subscribe(), Allowed: s.store.AllowedAny,
 			Orphans:  func(ctx context.Context, held []waf.Entry) error { return s.adopt(ctx, t, held) },
-			Accepted: s.accepted, Removed: s.lifted,
+			Accepted: s.accepted, Removed: s.lifted, Ended: s.store.Ended,
 			Logger: log, Registerer: reg,
 		})
 		if err != nil {

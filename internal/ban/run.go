@@ -89,6 +89,9 @@ func (s *Store) forget(p netip.Prefix, ended int64) {
 	for _, e := range s.index.get(p) {
 		if e.until <= ended && e.stored {
 			delete(s.known, e.d.ID)
+			if e.d.Held == "" {
+				s.ended[p] = max(s.ended[p], e.until)
+			}
 		} else {
 			keep = append(keep, e)
 		}
@@ -110,10 +113,13 @@ func (s *Store) forgetUnbans(before int64) {
 	}
 }
 
-// purge forgets in the storage, in transactions small enough for commits to go
-// in between.
+// purge forgets what Ended knows no more, and in the storage, in transactions small
+// enough for commits to go in between, what is older than it keeps.
 func (s *Store) purge(ctx context.Context) error {
 	now := s.now()
+	s.mu.Lock()
+	s.forgetEnded(millis(now.Add(-endedLife)))
+	s.mu.Unlock()
 	for {
 		n, err := s.storage.purge(ctx, now.Add(-s.cfg.Retention), now.Add(-liftedLife), purgeBatch)
 		if err != nil {

@@ -43,10 +43,11 @@ type Store struct {
 	untold atomic.Int64
 
 	mu     sync.Mutex
-	known  map[string]*entry // every entry of the index, by ID
-	unbans bart.Table[int64] // the latest unban of each prefix, Unix ms of event time
-	queue  []settled         // alerts decided on since the last Commit, oldest first
-	failed error             // of the last attempt to store; nil: it worked
+	known  map[string]*entry      // every entry of the index, by ID
+	unbans bart.Table[int64]      // the latest unban of each prefix, Unix ms of event time
+	ended  map[netip.Prefix]int64 // when the latest of those ended that the index has forgotten, Unix ms
+	queue  []settled              // alerts decided on since the last Commit, oldest first
+	failed error                  // of the last attempt to store; nil: it worked
 
 	breakers breakers
 }
@@ -88,6 +89,7 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 		journal: newJournal(),
 		writing: make(chan struct{}, 1),
 		known:   make(map[string]*entry),
+		ended:   make(map[netip.Prefix]int64),
 	}
 	s.census.begin()
 	s.breakers = newBreakers(cfg, s.breakerOpened)
@@ -106,7 +108,7 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 
 func (s *Store) load(ctx context.Context) error {
 	now := s.now()
-	decisions, unbans, err := s.storage.load(ctx, now.Add(-lateGrace), now.Add(-liftedLife))
+	decisions, unbans, err := s.storage.load(ctx, now.Add(-endedLife), now.Add(-liftedLife))
 	if err != nil {
 		return err
 	}
@@ -116,6 +118,12 @@ func (s *Store) load(ctx context.Context) error {
 		if d.InForce(now) && s.AllowedAny(d.Prefix) {
 			d.Until, d.Removed = now, now
 			b.end = append(b.end, ending{d.ID, now})
+		}
+		if !d.Until.After(now.Add(-lateGrace)) {
+			if d.Held == "" {
+				s.ended[d.Prefix] = max(s.ended[d.Prefix], millis(d.Until))
+			}
+			continue
 		}
 		e := newEntry(&d)
 		if d.Held != "" && d.InForce(now) {
@@ -136,7 +144,7 @@ func (s *Store) load(ctx context.Context) error {
 		s.unbans.Insert(u.prefix, millis(u.at))
 	}
 	if s.cfg.Path != "" {
-		s.log.Info("decisions loaded", zap.String("file", s.cfg.Path), zap.Int("decisions", len(decisions)), zap.Int("ended_by_allowlist", len(b.end)))
+		s.log.Info("decisions loaded", zap.String("file", s.cfg.Path), zap.Int("decisions", len(s.known)), zap.Int("ended_by_allowlist", len(b.end)))
 	}
 	if b.empty() {
 		return nil
