@@ -126,28 +126,52 @@ func (f *Format) Parse(r *Record, line []byte) error {
 		return RejectControl
 	}
 	r.line = line
+	if len(line) > maxNear {
+		if reason, ok := f.readFar(r); !ok {
+			return reason
+		}
+		r.format, r.columns = f, uint8(columns)
+		return nil
+	}
 	var ok bool
 	if f.date < 0 {
-		r.Time, ok = parseTime(r.column(f.time))
+		r.Time, ok = parseTime(r.nearColumn(f.time))
 	} else {
-		r.Time, ok = parseDateTime(r.column(f.date), r.column(f.time))
+		r.Time, ok = parseDateTime(r.nearColumn(f.date), r.nearColumn(f.time))
 	}
 	if !ok {
 		return RejectTime
 	}
-	start, end := r.stops.ends(uint(f.client), len(line))
-	if r.Addr, ok = parseAddrAt(line, start, end); !ok {
+	start, end := r.stops.near(uint(f.client))
+	if r.Addr, ok = parseAddrAt(line, uint(start), uint(end)); !ok {
 		return RejectClient
 	}
-	if r.Status, ok = parseStatus(r.column(f.status)); !ok {
+	if r.Status, ok = parseStatus(r.nearColumn(f.status)); !ok {
 		return RejectStatus
 	}
-	if f.protocol >= 0 && !isProtocol(r.column(f.protocol)) {
+	if f.protocol >= 0 && !isProtocol(r.nearColumn(f.protocol)) {
 		return RejectProtocol
 	}
 	r.format, r.columns = f, uint8(columns)
-	if len(line) <= maxNear {
-		r.near = r.columns
-	}
+	r.near = r.columns
 	return nil
+}
+
+// readFar reads what Parse reads itself of a long line.
+func (f *Format) readFar(r *Record) (reason RejectReason, ok bool) {
+	if f.date < 0 {
+		r.Time, ok = parseTime(r.farColumn(f.time))
+	} else {
+		r.Time, ok = parseDateTime(r.farColumn(f.date), r.farColumn(f.time))
+	}
+	if !ok {
+		return RejectTime, false
+	}
+	if r.Addr, ok = parseAddr(r.farColumn(f.client)); !ok {
+		return RejectClient, false
+	}
+	if r.Status, ok = parseStatus(r.farColumn(f.status)); !ok {
+		return RejectStatus, false
+	}
+	return RejectProtocol, f.protocol < 0 || isProtocol(r.farColumn(f.protocol))
 }

@@ -41,8 +41,7 @@ func (r *Record) Raw(f Field) []byte {
 	if i >= r.near {
 		return nil
 	}
-	start, end := r.stops.near(uint(i))
-	value := r.line[start:end:end]
+	value := r.nearColumn(int(i))
 	if len(value) == 1 && value[0] == '-' {
 		return nil
 	}
@@ -54,17 +53,23 @@ func (r *Record) rawFar(f Field) []byte {
 	if r.columns == 0 || r.format.columns[f] >= r.columns {
 		return nil
 	}
-	value := r.column(int(r.format.columns[f]))
+	value := r.farColumn(int(r.format.columns[f]))
 	if len(value) == 1 && value[0] == '-' {
 		return nil
 	}
 	return value
 }
 
-// column returns column i. Its capacity is cut too: appending to it must not
-// write into the next column.
-func (r *Record) column(i int) []byte {
-	start, end := r.stops.ends(uint(i), len(r.line))
+// nearColumn returns column i of a line that is not long. Its capacity is cut too:
+// appending to it must not write into the next column.
+func (r *Record) nearColumn(i int) []byte {
+	start, end := r.stops.near(uint(i))
+	return r.line[start:end:end]
+}
+
+// farColumn is nearColumn of a long line.
+func (r *Record) farColumn(i int) []byte {
+	start, end := r.stops.far(uint(i))+1, r.stops.far(uint(i)+1)
 	return r.line[start:end:end]
 }
 

@@ -33,25 +33,13 @@ func (s *stops) set(i uint, offset int) {
 
 // near returns the ends of column i of a line that is not long.
 func (s *stops) near(i uint) (start, end uint16) {
-	_ = s.low[2*i+3] // one check for all
+	both := (*[4]byte)(s.low[2*i:])
 	// Not one load of both: they may just have been stored one by one, and a processor
 	// waits for such stores to reach the cache.
-	start = uint16(s.low[2*i]) | uint16(s.low[2*i+1])<<8
-	end = uint16(s.low[2*i+2]) | uint16(s.low[2*i+3])<<8
+	start = binary.LittleEndian.Uint16(both[:2])
+	end = binary.LittleEndian.Uint16(both[2:])
 	return start + 1, end
 }
-
-// ends returns the ends of column i of a line of that length.
-func (s *stops) ends(i uint, length int) (start, end uint) {
-	if length > maxNear {
-		return s.farEnds(i)
-	}
-	low, high := s.near(i)
-	return uint(low), uint(high)
-}
-
-// farEnds returns the ends of column i of a long line.
-func (s *stops) farEnds(i uint) (start, end uint) { return uint(s.far(i) + 1), uint(s.far(i + 1)) }
 
 // far returns a stop of a long line.
 func (s *stops) far(i uint) (offset int) {
