@@ -166,25 +166,41 @@ func mayHold(raw []byte) bool {
 // and no shell function. CloudFront escapes it, and clients may have before: then there is
 // a "7B" in it, in either case.
 func hasBrace(raw []byte) bool {
-	const every, high = 0x0101010101010101, 0x8080808080808080
-	var last byte
-	for len(raw) >= 8 {
-		w := binary.LittleEndian.Uint64(raw)
-		seven, b, brace := w^'7'*every, (w|0x20*every)^'b'*every, w^'{'*every
-		// The high bit of a byte says that it is not 0.
-		seven = (seven&^high + high - every) | seven
-		b = (b&^high + high - every) | b
-		brace = (brace&^high + high - every) | brace
-		if (seven<<8|0x80|b)&brace&high != high || last == '7' && raw[0]|0x20 == 'b' {
-			return true
-		}
-		last, raw = raw[7], raw[8:]
+	if bytes.IndexByte(raw, '{') >= 0 {
+		return true
 	}
-	for _, c := range raw {
-		if c == '{' || last == '7' && c|0x20 == 'b' {
+	const word, group = 8, 32
+	n, at := len(raw), 0
+	if n <= word {
+		return hasPair(raw)
+	}
+	for ; at < n-group; at += group {
+		b := (*[group + 1]byte)(raw[at:])
+		if pairs(b[0:9])|pairs(b[8:17])|pairs(b[16:25])|pairs(b[24:33]) != 0 {
 			return true
 		}
-		last = c
+	}
+	for ; at < n-1; at += word {
+		from := min(at, n-1-word) // the last overlaps the one before
+		if pairs(raw[from:from+word+1]) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// pairs returns 0 if nine bytes hold no "7B", in either case.
+func pairs(b []byte) uint64 {
+	const every, high = 0x0101010101010101, 0x8080808080808080
+	w := binary.LittleEndian.Uint64(b) ^ '7'*every | (binary.LittleEndian.Uint64(b[1:])^'b'*every)&^(0x20*every)
+	return (w - every) &^ w & high
+}
+
+func hasPair(b []byte) bool {
+	for i := 1; i < len(b); i++ {
+		if b[i-1] == '7' && b[i]|0x20 == 'b' {
+			return true
+		}
 	}
 	return false
 }
