@@ -20,7 +20,7 @@ type bucket struct {
 	count   uint32 // records that the accepted events stand for; 0 = dead: the next event starts anew
 	sample  uint32 // position of the latest sample; 0 = none
 	born    uint32 // tells the distinct values of this bucket from those of the one before it
-	shield  uint32 // Unix minute until which no alert is raised; 0 = none
+	shield  uint32 // of shieldIdent: Unix minute until which no alert is raised; 0 = none
 }
 
 // admission is what a bucket says to an event before it is poured.
@@ -114,7 +114,7 @@ func near(a, b, reach int64) bool { return a < b+reach && b < a+reach }
 
 const minute = 60_000 // milliseconds
 
-// guard protects the key of the bucket from alerts for a time that begins with the
+// guard protects the key of shields from alerts for a time that begins with the
 // end of the minute. Records of the same minute give the same end. It reports whether
 // that is later than what was known.
 func (b *bucket) guard(l *limits, at int64) bool {

@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -106,6 +107,42 @@ func TestShieldEnds(t *testing.T) {
 	)
 	if want := []string{"198.51.100.7/32 180s"}; !slices.Equal(got, want) {
 		t.Errorf("alerts %q, want %q", got, want)
+	}
+}
+
+// TestSharedShields: the hit of one scenario shields from the alerts of all that have the
+// same shield, and whose buckets are for the same network; whoever observes hears of each.
+func TestSharedShields(t *testing.T) {
+	one := scenario.Scenario{Kind: scenario.Trigger, Shield: time.Hour, Group: scenario.Group{By: scenario.ByRange, V4: 24, V6: 56}}
+	rules := fake{one, one, one, one}
+	for i, name := range []string{"a/s", "b/s", "wide/s", "other"} {
+		rules[i].Name = name
+	}
+	rules[2].Group.V6 = 48
+	hit := func(i uint16, e scenario.Effect) scenario.Hit {
+		return scenario.Hit{Scenario: i, Effect: e, Weight: scenario.WholeEvent}
+	}
+	h := hits{"pour": {hit(0, scenario.Pour), hit(1, scenario.Pour), hit(2, scenario.Pour), hit(3, scenario.Pour)}, "shield": {hit(0, scenario.Shield)}}
+	for client, want := range map[string]string{"198.51.100.": "other", "2001:db8::": "wide/s other"} {
+		for _, watched := range []bool{false, true} {
+			var alerts, shielding []string
+			cfg := Config{Shards: 2, Alert: func(a Alert) { alerts = append(alerts, a.Scenario.Name) }}
+			if watched {
+				cfg.Observe = func(o Observation) {
+					if o.Fate == Shielding {
+						shielding = append(shielding, rules[o.Scenario].Name)
+					}
+				}
+			}
+			e, _ := rules.startWith(t, h, nil, cfg)
+			e.Process(parse(t, visit{client: client + "1", id: "shield#1"}, visit{client: client + "2", id: "pour#2"}))
+			if got := strings.Join(alerts, " "); got != want {
+				t.Errorf("%s, watched %v: alerts of %s, want %s", client, watched, got, want)
+			}
+			if told := strings.Join(append(shielding, alerts...), " "); watched && told != "a/s b/s "+map[string]string{"198.51.100.": "wide/s "}[client]+want {
+				t.Errorf("%s: told of shields and alerts %s", client, told)
+			}
+		}
 	}
 }
 

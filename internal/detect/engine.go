@@ -92,15 +92,17 @@ type plan struct {
 	matcher   func() matcher
 	judge     func(i int, queue []Sample) bool
 	hasher    hasher
-	mixed     bool   // some scenario counts something else than clients
-	members   bool   // some scenario alerts about the members of a full bucket
-	drains    []bool // by scenario: some record takes something out of its buckets
+	mixed     bool     // some scenario counts something else than clients
+	members   bool     // some scenario alerts about the members of a full bucket
+	drains    []bool   // by scenario: some record takes something out of its buckets
+	shields   []uint16 // by scenario: the first of those that have the same shield
 }
 
-func newPlan(scenarios []*scenario.Scenario, drains func(i int) bool) *plan {
+func newPlan(scenarios []*scenario.Scenario, drains func(i int) bool, shieldOf func(i int) int) *plan {
 	p := &plan{scenarios: scenarios, hasher: newHasher()}
 	for i, s := range scenarios {
 		p.drains = append(p.drains, drains(i))
+		p.shields = append(p.shields, uint16(shieldOf(i)))
 		p.mixed = p.mixed || s.Group.By != scenario.ByClient
 		p.members = p.members || s.Group.Members
 	}
@@ -116,7 +118,7 @@ func New(set *scenario.Set, cfg Config) (*Engine, error) {
 	for i := range scenarios {
 		scenarios[i] = set.At(i)
 	}
-	p := newPlan(scenarios, func(i int) bool { return scenarios[i].Drains() })
+	p := newPlan(scenarios, func(i int) bool { return scenarios[i].Drains() }, set.ShieldOf)
 	p.matcher = func() matcher { return set.NewMatcher() }
 	p.judge = func(i int, queue []Sample) bool { return set.Judge(i, eventsOf(queue)) }
 	return build(p, cfg)

@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +14,15 @@ import (
 // A fake is a list of scenarios whose hits the test says: by the record's request id,
 // see hits.
 type fake []scenario.Scenario
+
+// shieldOf says that scenarios whose name ends in the same way behind a '/' have one shield.
+func (f fake) shieldOf(i int) int {
+	_, shield, ok := strings.Cut(f[i].Name, "/")
+	if !ok {
+		return i
+	}
+	return slices.IndexFunc(f, func(s scenario.Scenario) bool { return strings.HasSuffix(s.Name, "/"+shield) })
+}
 
 // hits are the hits of records, by request id up to its last '#', so that records that
 // hit the same need not be duplicates.
@@ -61,7 +72,7 @@ func (f fake) plan(h source, judge func(int, []Sample) bool) *plan {
 			}
 		}
 		return false
-	})
+	}, f.shieldOf)
 	p.matcher = func() matcher { return gisted{h, f} }
 	p.judge = judge
 	return p

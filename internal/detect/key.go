@@ -58,6 +58,19 @@ func (k key) ident(scenario uint16, group uint32) ident {
 
 func (i ident) scenario() uint16 { return uint16(i.rest >> 16) }
 
+func (i ident) group() uint32 { return uint32(i.rest >> 32) }
+
+// shieldBit of an ident says that it is of what is remembered of the shields that the
+// key sent, for all scenarios that have these: a bucket that holds nothing else.
+const shieldBit = 1 << 7
+
+// shieldIdent is where the shields of a key are remembered.
+func (k key) shieldIdent(shield uint16, group uint32) ident {
+	id := k.ident(^shield, group) // so that the table can tell it from the scenario's bucket
+	id.rest |= shieldBit
+	return id
+}
+
 // A hasher spreads keys over shards and sets. Its numbers are the process's own, so
 // that nobody can choose addresses that collide. Should keys collide all the same,
 // their buckets are still told apart.

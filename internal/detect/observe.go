@@ -61,17 +61,16 @@ type Observation struct {
 
 // watched does what a hit does to its bucket, and tells Observe.
 func (s *shard) watched(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Record) outcome {
+	if hit.Effect == scenario.Shield {
+		s.watchedShield(e, hit, spot, r)
+		return outcomeUnmatched
+	}
 	l := &s.limits[hit.Scenario]
 	o := Observation{
 		Record: r, Client: clientOf(r), Scenario: int(hit.Scenario), Effect: hit.Effect,
 		Group: hit.Group, Weight: float64(hit.Weight) / scenario.WholeEvent,
 	}
-	switch l.group.By {
-	case scenario.ByClient:
-		o.Key = o.Client
-	case scenario.ByRange:
-		o.Key, _ = networkOf(o.Client, &l.group)
-	}
+	o.Key, _ = l.keyOf(o.Client)
 	before := s.look(e, hit, spot)
 	o.Before = before.holding(l, e.at)
 	best := outcomeUnmatched
@@ -86,9 +85,6 @@ func (s *shard) watched(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Re
 		case outcomeLate:
 			o.Fate = Late
 		}
-	case scenario.Shield:
-		s.shield(e, hit, spot)
-		o.Fate = Shielding
 	default:
 		s.lower(e, hit, spot)
 	}
@@ -115,6 +111,40 @@ func (s *shard) watched(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Re
 	}
 	s.observe(o)
 	return best
+}
+
+// watchedShield does what a Shield does, and tells Observe so of each scenario of which it
+// says that no alert about the key is raised.
+func (s *shard) watchedShield(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Record) {
+	s.shield(e, hit, spot)
+	client, shields := clientOf(r), s.plan.shields
+	key, _ := s.limits[hit.Scenario].keyOf(client)
+	for i := range s.limits {
+		l := &s.limits[i]
+		if own, ok := l.keyOf(client); !ok || own != key || shields[i] != shields[hit.Scenario] || l.guard == 0 {
+			continue
+		}
+		h := *hit
+		h.Scenario = uint16(i)
+		b := s.look(e, &h, s.locate(e, e.key.ident(h.Scenario, h.Group)))
+		held := b.holding(l, e.at)
+		s.observe(Observation{
+			Record: r, Client: client, Scenario: i, Effect: scenario.Shield, Fate: Shielding, Key: key, Group: hit.Group,
+			Before: held, Level: held, Weight: float64(hit.Weight) / scenario.WholeEvent, Events: int(b.count), First: b.first,
+		})
+	}
+}
+
+// keyOf returns whom the bucket of a client is kept for; of a value, the zero Prefix. ok is
+// false if there is none for a client of its family.
+func (l *limits) keyOf(client netip.Prefix) (key netip.Prefix, ok bool) {
+	switch l.group.By {
+	case scenario.ByClient:
+		return client, true
+	case scenario.ByRange:
+		return networkOf(client, &l.group)
+	}
+	return netip.Prefix{}, true
 }
 
 // dismissed tells Observe that no hit of a record counts.

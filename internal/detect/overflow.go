@@ -13,8 +13,9 @@ import (
 // members stays full.
 func (s *shard) overflow(e *event, r *cloudfront.Record, b *bucket, l *limits) {
 	s.fate = Acquitted
+	shielded := s.shielded(e, b, l)
 	switch {
-	case b.shielded(e.at):
+	case shielded:
 		s.fate = Protected
 	case l.group.Members:
 		if l.queue == 0 || l.kind == scenario.Conditional || s.judged(b, l) {
@@ -31,7 +32,7 @@ func (s *shard) overflow(e *event, r *cloudfront.Record, b *bucket, l *limits) {
 		}
 		s.raise(e, r, b, about, r.Addr, s.samples.chain(b.sample, b.ident, l.samples))
 	}
-	if !l.group.Members || !b.shielded(e.at) {
+	if !l.group.Members || !shielded {
 		b.die()
 	}
 }

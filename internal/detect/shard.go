@@ -98,7 +98,15 @@ func (s *shard) fetch(e *event, hits []scenario.Hit, spots []spot) []spot {
 // spot returns the ident of the bucket of a hit, and where it is looked for.
 func (s *shard) spot(e *event, hit *scenario.Hit) (ident, spot) {
 	id := e.key.ident(hit.Scenario, hit.Group)
-	return id, s.buckets.locate(id, e.hash, hit.Group != 0 && e.key.family != familyValue)
+	if hit.Effect == scenario.Shield {
+		id = e.key.shieldIdent(s.plan.shields[hit.Scenario], hit.Group)
+	}
+	return id, s.locate(e, id)
+}
+
+// locate returns where the bucket of an ident of the event's key is looked for.
+func (s *shard) locate(e *event, id ident) spot {
+	return s.buckets.locate(id, e.hash, id.group() != 0 && e.key.family != familyValue)
 }
 
 // pourEvent pours one event into the bucket of each scenario that it hit, if any, unless
@@ -204,9 +212,9 @@ func (s *shard) lower(e *event, hit *scenario.Hit, spot spot) {
 	s.buckets.keep(p, dry, until)
 }
 
-// shield protects a key from the alerts of a scenario.
+// shield protects a key from the alerts of a scenario, and of those with the same shield.
 func (s *shard) shield(e *event, hit *scenario.Hit, spot spot) {
-	id := e.key.ident(hit.Scenario, hit.Group)
+	id := e.key.shieldIdent(s.plan.shields[hit.Scenario], hit.Group)
 	l := &s.limits[hit.Scenario]
 	p, found := s.buckets.find(id, spot)
 	b := s.buckets.bucket(p)
@@ -218,4 +226,14 @@ func (s *shard) shield(e *event, hit *scenario.Hit, spot spot) {
 	}
 	dry, until := b.expiry(l)
 	s.buckets.keep(p, dry, until)
+}
+
+// shielded reports whether no alert is to be raised of a bucket of the event's key.
+func (s *shard) shielded(e *event, b *bucket, l *limits) bool {
+	if l.guard == 0 {
+		return false
+	}
+	id := e.key.shieldIdent(s.plan.shields[b.ident.scenario()], b.ident.group())
+	p, found := s.buckets.find(id, s.locate(e, id))
+	return found && s.buckets.bucket(p).shielded(e.at)
 }

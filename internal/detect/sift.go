@@ -119,8 +119,25 @@ func (s *sieve) siftApart(r *cloudfront.Record, client key, hit *scenario.Hit, r
 		if rule&ruleDrains != 0 {
 			s.engine.marks.add(a.hash, hit.Scenario)
 		}
+	case scenario.Shield:
+		if s.isShielding(&a) {
+			return
+		}
 	}
 	s.apart = append(s.apart, a)
+}
+
+// isShielding reports whether the record sends a shield already, as a hit of another
+// scenario that has the same.
+func (s *sieve) isShielding(a *apartHit) bool {
+	shields := s.engine.plan.shields
+	for i := range s.apart {
+		b := &s.apart[i]
+		if b.hit.Effect == scenario.Shield && b.key == a.key && b.hit.Group == a.hit.Group && shields[b.hit.Scenario] == shields[a.hit.Scenario] {
+			return true
+		}
+	}
+	return false
 }
 
 // settle finds the key of a hit on the bucket of a network or a value, false if the

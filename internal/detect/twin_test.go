@@ -163,7 +163,9 @@ func (w *twin) effect(r *cloudfront.Record, k twinKey, hit scenario.Hit) string 
 	switch hit.Effect {
 	case scenario.Shield:
 		next := time.UnixMilli(r.Time).Truncate(time.Minute).Add(time.Minute)
-		w.shields[k] = max(w.shields[k], next.Add(w.plan.scenarios[k.scenario].Shield).UnixMilli())
+		until := next.Add(w.plan.scenarios[k.scenario].Shield).UnixMilli()
+		k.scenario = w.plan.shields[k.scenario]
+		w.shields[k] = max(w.shields[k], until)
 	case scenario.Cancel:
 		if holds {
 			delete(w.buckets, k)
@@ -220,7 +222,7 @@ func (w *twin) overflow(k twinKey, s *scenario.Scenario, r *cloudfront.Record, b
 	if most == 0 {
 		most = 20
 	}
-	shielded := r.Time < w.shields[k]
+	shielded := r.Time < w.shields[twinKey{k.owner, k.group, w.plan.shields[k.scenario]}]
 	last, ok := w.alerted[k]
 	hushed := ok && max(r.Time-last, last-r.Time) < s.Blackhole.Milliseconds()
 	if s.Group.Members && shielded {
@@ -427,7 +429,10 @@ func drawRules(t *rapid.T) (fake, hits) {
 			s.Capacity, s.Leak = -1, rapid.SampledFrom([]time.Duration{10 * time.Millisecond, time.Second, 10 * time.Second}).Draw(t, "leak")
 		}
 		s.Blackhole = time.Duration(rapid.IntRange(0, 8000).Draw(t, "blackhole")) * time.Millisecond
-		s.Shield = time.Duration(rapid.IntRange(0, 2).Draw(t, "shield")) * time.Minute
+		s.Shield = time.Duration(rapid.IntRange(1, 3).Draw(t, "shield")) * time.Minute
+		if s.Group.By != scenario.ByValue && rapid.Bool().Draw(t, "shares its shield") {
+			s.Name += fmt.Sprint("/", s.Shield, s.Group.By)
+		}
 		s.CacheSize = rapid.SampledFrom([]int{0, 0, 1, 3, 25}).Draw(t, "cache")
 		s.Queue = rapid.IntRange(0, 2).Draw(t, "queue") == 0 || s.Kind == scenario.Conditional
 	}

@@ -17,7 +17,7 @@ const (
 	Pour   Effect = iota // adds to it
 	Drain                // takes out of it, if there is any
 	Cancel               // empties it, without an alert, if there is any
-	Shield               // no alert about this bucket's key for Scenario.Shield after this record
+	Shield               // no alert about this bucket's key for Scenario.Shield after this record; see Set.ShieldOf
 )
 
 // WholeEvent is the Weight of one event.

@@ -34,6 +34,7 @@ type Set struct {
 	hits       []Hit                    // one for each filter, but for what follows from the record
 	uses       []use                    // one for each filter: what does
 	queues     [][]*filter.QueueProgram // by scenario; all have to hold
+	shields    []int                    // by scenario: see ShieldOf
 	filters    *filter.Set
 	blocks     []uint16 // statuses of our blocks
 	crawlers   *agent.Directory
@@ -125,6 +126,9 @@ type compiler struct {
 // add collects the expressions of a scenario, unless it is off.
 func (c *compiler) add(index int) {
 	s := &c.set.scenarios[index]
+	for len(c.set.shields) <= index {
+		c.set.shields = append(c.set.shields, len(c.set.shields))
+	}
 	for len(c.groupby) <= index {
 		c.groupby = append(c.groupby, 0)
 	}
@@ -145,7 +149,7 @@ func (c *compiler) add(index int) {
 		expression
 		effect Effect
 	}{{s.filter, Pour}, {s.drain, Drain}, {s.cancel, Cancel}, {s.shield, Shield}} {
-		if f.text == "" {
+		if f.text == "" || f.effect == Shield && c.sharesShield(index, group) {
 			continue
 		}
 		u := use{group: group}
