@@ -23,6 +23,7 @@ import (
 	"weir/internal/detect"
 	"weir/internal/pipeline"
 	"weir/internal/source/kinesis"
+	"weir/internal/waf"
 )
 
 // observer is told what happens in a service, on the goroutine it happens on.
@@ -259,8 +260,11 @@ func (s *service) write(ctx context.Context) error {
 	stop()
 	wg.Wait()
 	err := errors.Join(errs...)
-	if lost {
+	switch {
+	case lost:
 		err = errors.Join(err, errors.New("every shard is read by another worker now: start again, as a standby"))
+	case errors.Is(err, waf.ErrDeposed):
+		err = fmt.Errorf("%w: start again, as a standby; if that happens again and again, two deployments share IP sets, or a machine's clock is ahead", err)
 	}
 	if err != nil {
 		s.leading.Store(false)

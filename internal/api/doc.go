@@ -1,5 +1,5 @@
-// Package api serves a running Weir over HTTP: metrics, health, and the
-// decisions in force, to look at and to change.
+// Package api serves a running Weir over HTTP: metrics, health; decisions and
+// circuit breakers, to look at and to change; and what the IP sets hold.
 //
 // Whoever reaches the API can ban and unban. So it answers only to a bearer
 // token, or, without one, only on a loopback address, to requests that name a
