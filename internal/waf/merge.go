@@ -44,7 +44,12 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 		p.pool(s).add(s)
 		p.served()
 	}
-	m := p.absorb(s, r, now)
+	var m merged
+	if s.adopted && s.first == nil {
+		m = p.absorb(s, r, false, now)
+	} else { // what is wanted of its pool is known when the next pass has seen that it has a set
+		s.first = &r
+	}
 	if r.token != s.token { // a write of ours with the old token can land no more
 		s.supersede(s.token)
 		s.tried = nil
@@ -56,8 +61,39 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 	p.unbind(s)
 	p.pool(s).moved = true
 	p.hurry = p.hurry || now.Sub(s.contested) < contestedFor // it may have been read for a write
-	p.adoptedAll(now)
 	return m
+}
+
+// settle takes what new sets hold, after a full pass that knew of them. At start
+// all sets are read before any is: which pools have sets decides where bans go.
+func (p *plan) settle(now time.Time) {
+	if !p.adopted && !p.gathered() {
+		return
+	}
+	some := false
+	for _, s := range p.sets {
+		if s.first != nil {
+			r := s.first
+			s.first = nil
+			p.strange += p.absorb(s, *r, true, now).strange
+		}
+		some = some || s.adopted
+	}
+	if p.adopted || !some {
+		return
+	}
+	p.adopted = true
+	if len(p.selection.ARNs) > 0 {
+		p.listing.at = now.Add(p.period)
+	}
+}
+
+// gathered reports whether every set has been read, or does not exist.
+func (p *plan) gathered() bool {
+	if len(p.sets) == 0 || len(p.selection.Prefixes) > 0 && !p.listing.done {
+		return false
+	}
+	return !slices.ContainsFunc(p.sets, func(s *set) bool { return !s.adopted && !s.missing })
 }
 
 // fence stops the plan for good when a description bears a higher epoch: there is a
@@ -73,23 +109,6 @@ func (p *plan) fence(s *set, desc string) {
 // in force may belong elsewhere now.
 func (p *plan) served() { p.dirty, p.overflow = true, true }
 
-// adoptedAll notices that the last of the sets has been read for the first time.
-func (p *plan) adoptedAll(now time.Time) {
-	if p.adopted || len(p.sets) == 0 || len(p.selection.ARNs) == 0 && !p.listing.done {
-		return
-	}
-	some := false
-	for _, s := range p.sets {
-		if !s.adopted && !s.missing {
-			return
-		}
-		some = some || s.adopted
-	}
-	if p.adopted = some; some && len(p.selection.ARNs) > 0 {
-		p.listing.at = now.Add(p.period)
-	}
-}
-
 // absorb is the three-way merge: what we knew the set to hold (its members), what
 // it holds (r), and what we want (which the next looks see to). Whose an entry is
 // that we did not know of:
@@ -99,7 +118,7 @@ func (p *plan) adoptedAll(now time.Time) {
 //     it is an orphan, which stays until somebody says how long;
 //   - ours, when it is wanted, or was until lately, and this is the first reading;
 //   - otherwise a person's: it stays until a person takes it out.
-func (p *plan) absorb(s *set, r reading, now time.Time) merged {
+func (p *plan) absorb(s *set, r reading, first bool, now time.Time) merged {
 	ms := now.UnixMilli()
 	pl := p.pool(s)
 	ev := examine(r.desc, r.held, r.opaque)
@@ -120,7 +139,7 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 		}
 		keep, was := copies[x]
 		ours := was && !keep || s.tried[x] || ev.ours(x)
-		if !s.adopted && e != nil && e.wanted && !e.poison && !ev.hands(x) {
+		if first && e != nil && e.wanted && !e.poison && !ev.hands(x) {
 			ours = true
 		}
 		if s.tried[x] && e != nil && e.home == nil {
@@ -148,7 +167,7 @@ func (p *plan) absorb(s *set, r reading, now time.Time) merged {
 		}
 		p.release(e, ms)
 	}
-	if !p.removals || !s.adopted || s.desc == "" || r.desc != s.desc || len(m.removed) > handful {
+	if !p.removals || first || s.desc == "" || r.desc != s.desc || len(m.removed) > handful {
 		m.removed = nil
 	}
 	return m
@@ -175,7 +194,9 @@ func (p *plan) place(s *set, x netip.Prefix, e *entry, ours bool, now int64) *en
 		pl.entries.put(e)
 		p.in(e)
 		p.join(s, e, now)
-		if e.orphan {
+		if heir := p.elsewhere(e); ours && heir != nil {
+			p.succeed(e, heir, now)
+		} else if e.orphan {
 			p.orphans = append(p.orphans, e)
 		}
 	case e.home == nil:
@@ -220,5 +241,14 @@ func (p *plan) absent(s *set, now time.Time) {
 		p.sets = slices.DeleteFunc(slices.Clone(p.sets), func(other *set) bool { return other == s })
 		p.listing.at = now
 	}
-	p.adoptedAll(now)
+}
+
+// elsewhere gives the entry of another pool that wants the prefix of e.
+func (p *plan) elsewhere(e *entry) *entry {
+	for pl := range p.poolsOf(e.pool.key.family) {
+		if other := pl.entries.get(e.prefix); other != nil && other != e && other.wanted && !other.made {
+			return other
+		}
+	}
+	return nil
 }

@@ -26,6 +26,7 @@ func one(t *testing.T, allowed func(netip.Prefix) bool, bans ...Entry) (p *plan,
 	p.look(now, slices.Values(bans))
 	p.listed([]summary{{"weir-0", "weir-0", "arn", "t0", ""}}, "", now)
 	p.got(p.sets[0], reading{token: "t0"}, now)
+	p.look(now, slices.Values(bans))
 	return p, now.Add(10 * time.Second)
 }
 

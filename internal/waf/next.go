@@ -119,6 +119,9 @@ func (p *plan) keep(orphans []*entry) {
 
 // nextWrite gives the next UpdateIPSet, or what has to come before it.
 func (p *plan) nextWrite(now time.Time) (step, bool) {
+	if !p.adopted && !p.gathered() {
+		return step{}, false
+	}
 	s, since := p.pick(now)
 	if p.writes.claim(since); p.dry {
 		s = nil
@@ -284,7 +287,6 @@ func (p *plan) listed(page []summary, marker string, now time.Time) {
 	if !p.adopted && len(p.sets) == 0 {
 		l.at = now.Add(10 * time.Second) // somebody is about to make them
 	}
-	p.adoptedAll(now)
 }
 
 // discover takes the sets that a prefix selects and that are new, in their

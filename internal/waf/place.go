@@ -127,7 +127,7 @@ func (p *plan) rides(a, b *set, n int) bool {
 
 // usable reports whether a set may be written, perhaps after a read.
 func (p *plan) usable(s *set, now time.Time) bool {
-	return s.known && !now.Before(s.hold) && (!p.doubted(s, now) || !now.Before(s.readAfter))
+	return s.known && s.first == nil && !now.Before(s.hold) && (!p.doubted(s, now) || !now.Before(s.readAfter))
 }
 
 // doubted reports whether a set must be read right before it is written, since

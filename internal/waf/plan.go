@@ -57,6 +57,7 @@ type plan struct {
 	round    uint32 // full passes so far
 	seen     int    // bans that the present pass gave
 	passing  bool   // a pass is under way
+	strange  int    // entries of people found in sets read for the first time
 	readings uint32 // sets read so far
 	excluded [exclusions]int
 	looked   time.Time

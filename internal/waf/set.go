@@ -14,6 +14,7 @@ type set struct {
 	known         bool    // members and token are, as far as we can tell, what AWS has
 	missing       bool    // AWS says it does not exist
 
+	first     *reading // what it held at first, until it is known what is wanted of it
 	token     string
 	refused   bool                  // AWS did not take token: read before the next write
 	past      []string              // the latest tokens that token came after

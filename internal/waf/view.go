@@ -30,6 +30,7 @@ func (p *plan) look(now time.Time, inForce iter.Seq[Entry]) {
 		}
 	}
 	p.judged = nil
+	p.settle(now)
 }
 
 // apply looks at prefixes about which something changed.
@@ -157,10 +158,8 @@ func (p *plan) unwant(e, heir *entry, now int64) {
 	e.wanted, e.spilled, e.displaced = false, false, false
 	switch {
 	case e.home == nil || e.hand:
-	case heir != nil && heir.home == nil:
-		e.heir, heir.inherits = heir, true
-	case heir != nil && heir.pool.key.action < e.pool.key.action: // the stronger hides it
-		e.until = min(e.until, now)
+	case heir != nil:
+		e.succeeded(heir, now)
 	case e.until > now:
 		e.gone = now
 	}
@@ -168,6 +167,27 @@ func (p *plan) unwant(e, heir *entry, now int64) {
 	p.expose(e, now)
 	p.bequeath(e, now)
 	p.forget(e)
+}
+
+// succeed leaves what e does to heir, the same prefix in another pool.
+func (p *plan) succeed(e, heir *entry, now int64) {
+	p.out(e)
+	e.orphan = false
+	e.succeeded(heir, now)
+	p.in(e)
+}
+
+// succeeded: e stays until its heir is held, and leaves at once then, unless the
+// heir's action is the stronger one, which hides it.
+func (e *entry) succeeded(heir *entry, now int64) {
+	switch {
+	case heir.home == nil:
+		e.heir, heir.inherits = heir, true
+	case heir.pool.key.action <= e.pool.key.action:
+		e.until = min(e.until, now)
+	default:
+		e.gone = now
+	}
 }
 
 // bequeath ends the waiting for an heir that is held now, or will not be.

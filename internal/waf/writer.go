@@ -169,6 +169,8 @@ func (w *Writer) look() {
 		p.look(start, w.cfg.Wanted(start))
 		p.took = time.Since(start)
 	}
+	w.metrics.strange.Add(float64(p.strange))
+	p.strange = 0
 	w.metrics.look.Observe(time.Since(start).Seconds())
 }
 
