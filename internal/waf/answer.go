@@ -38,6 +38,7 @@ func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
 	}
 	s.supersede(s.token)
 	s.token, s.desc, s.gen, s.epoch = token, w.text, w.desc.gen, p.epoch
+	s.fruitless = false
 	s.tried = nil // what came with the old token can land no more
 	s.written, s.conflicts, s.refused, s.unsigned = now, 0, false, 0
 	if token == "" {

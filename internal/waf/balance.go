@@ -23,6 +23,23 @@ func (p *plan) balance(pl *pool, now int64) {
 		return
 	}
 	pl.again = 0
+	const rounds = 8 // what is taken apart in one is judged in the next
+	pl.moved = true
+	for i := 0; i < rounds && pl.moved; i++ {
+		pl.moved = false
+		p.rebalance(pl, now)
+	}
+	if len(pl.spilled.list) == 0 && pl.ranking {
+		pl.ranking = false
+		pl.worst.clear()
+	}
+	if len(pl.displaced) > 64+2*pl.count[yielding] { // many have left
+		pl.displaced = slices.DeleteFunc(pl.displaced, func(e *entry) bool { return !e.displaced })
+	}
+}
+
+// rebalance is one round of balance.
+func (p *plan) rebalance(pl *pool, now int64) {
 	room := pl.room(p.capacity)
 	if (len(pl.pending) > room-p.reserve || len(pl.spilled.list) > 0) && p.bundle(pl, now) {
 		room = pl.room(p.capacity)
@@ -31,14 +48,6 @@ func (p *plan) balance(pl *pool, now int64) {
 	p.spill(pl, room, now)
 	p.recall(pl, room, now)
 	p.displace(pl, room, now)
-	if len(pl.spilled.list) == 0 && pl.ranking {
-		pl.ranking = false
-		pl.worst.clear()
-	}
-	if len(pl.displaced) > 64+2*pl.count[yielding] { // many have left
-		pl.displaced = slices.DeleteFunc(pl.displaced, func(e *entry) bool { return !e.displaced })
-	}
-	pl.moved = false
 }
 
 // spill evicts the least valuable of what is pending beyond the room.
@@ -129,6 +138,47 @@ func (p *plan) displace(pl *pool, room int, now int64) {
 		p.expose(worst, now)
 		pl.displaced = append(pl.displaced, worst)
 	}
+	p.wait(pl, short, now)
+}
+
+// yield evicts all but the most valuable of what an entry that is to leave waits
+// for, where sets that are full would wait for each other.
+func (p *plan) yield(s *set, now int64) {
+	for _, e := range slices.Clone(s.members) {
+		var need batch
+		for _, u := range e.rest {
+			if u.waits(nil) && u.top().class == pending {
+				need.add(u.top())
+			}
+		}
+		slices.SortFunc(need.list, value)
+		for _, u := range need.list[:max(0, len(need.list)-1)] {
+			if u.made {
+				p.dissolve(u, now)
+				continue
+			}
+			p.evict(u, true)
+			p.expose(u, now)
+		}
+	}
+}
+
+// wait has so many bans of people wait for room that there is not even when all
+// others have given way.
+func (p *plan) wait(pl *pool, short int, now int64) {
+	if short <= 0 {
+		return
+	}
+	list := slices.DeleteFunc(slices.Clone(pl.pending), func(e *entry) bool { return !e.manual })
+	slices.SortFunc(list, value)
+	for _, e := range list[:min(short, len(list))] {
+		if e.made {
+			p.dissolve(e, now)
+			continue
+		}
+		p.evict(e, true)
+		p.expose(e, now)
+	}
 }
 
 // restore lets displaced entries stay after all, as far as there is room now.
@@ -142,6 +192,7 @@ func (p *plan) restore(pl *pool, room int) int {
 		p.out(e)
 		e.displaced = false
 		p.in(e)
+		p.revive(e)
 		room--
 	}
 	return room

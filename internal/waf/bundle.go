@@ -39,7 +39,7 @@ func (p *plan) bundle(pl *pool, now int64) bool {
 func (pl *pool) single() []*entry {
 	var list []*entry
 	for e := range pl.entries.all() {
-		if e.wanted && !e.poison && !e.hand && !e.made && e.over == nil {
+		if e.wanted && !e.poison && !e.hand && !e.made && !e.displaced && e.over == nil {
 			list = append(list, e)
 		}
 	}
@@ -97,6 +97,9 @@ func (p *plan) merge(pl *pool, bans []*entry, now int64) bool {
 		}
 		members := bans[c.from:c.to]
 		if wide := members[0]; wide.prefix == c.prefix { // a ban itself
+			if wide.spilled { // it is worth as much as all of them now
+				p.evict(wide, false)
+			}
 			p.stand(wide, members[1:])
 			some = true
 			continue
@@ -140,33 +143,40 @@ func (p *plan) stand(e *entry, members []*entry) {
 		p.out(m)
 		m.over, m.spilled, m.displaced = e, false, false
 		p.in(m)
+		p.retell(m)
 	}
 }
 
 // shelter tells those that e stands for, and the one that waits for it, that it is
 // held now, or no more.
 func (p *plan) shelter(e *entry, now int64) {
+	p.retell(e)
+	if e.inherits && e.home != nil {
+		p.bequeath(e, now)
+	}
+}
+
+// retell has the classes of all that e stands for, and of what that stands for,
+// follow from how things are now.
+func (p *plan) retell(e *entry) {
 	for _, u := range e.under {
 		p.out(u)
 		p.in(u)
-	}
-	if e.inherits && e.home != nil {
-		p.bequeath(e, now)
+		p.retell(u)
 	}
 }
 
 // expose ends what e stood for, and has what stood for e do without it. It is told
 // that e is wanted no more, or has no place.
 func (p *plan) expose(e *entry, now int64) {
-	if len(e.under) > 0 {
-		rest := e.under
-		e.under = nil
-		p.part(e, rest)
-	}
-	over := e.over
-	if over == nil {
+	over, freed := e.over, e.under
+	if e.under = nil; over == nil {
+		if len(freed) > 0 {
+			p.part(e, freed)
+		}
 		return
 	}
+	p.stand(over, freed)
 	p.out(e)
 	e.over = nil
 	p.in(e)
@@ -189,11 +199,28 @@ func (p *plan) part(e *entry, rest []*entry) {
 		p.out(u)
 		u.over = nil
 		p.in(u)
+		p.retell(u)
 	}
+	holder := e
+	if e.rest = nil; e.home == nil {
+		holder = e.owed // it waits for what e was to stand for
+	}
+	if holder == nil || holder.home == nil {
+		return
+	}
+	for _, u := range rest {
+		u.owed = holder
+	}
+	holder.rest = append(slices.Clone(holder.rest), rest...)
+}
+
+// revive has e, which was about to leave, stand again for what it stood for.
+func (p *plan) revive(e *entry) {
+	rest := e.rest
 	e.rest = nil
-	if e.home != nil {
-		e.rest = rest
-	}
+	p.stand(e, slices.DeleteFunc(slices.Clone(rest), func(u *entry) bool {
+		return !u.wanted || u.poison || u.hand || u.over != nil || u.pool.entries.get(u.prefix) != u
+	}))
 }
 
 // unmake ends a made entry. urgent: it covers an address that was unbanned.
@@ -229,7 +256,7 @@ func (e *entry) covered(adds map[*entry]bool) bool {
 
 // waits reports whether u would be in no IP set, though there is room for it.
 func (u *entry) waits(adds map[*entry]bool) bool {
-	return (u.class == pending || u.class == bound || u.class == sheltered && u.over.home == nil) && !adds[u] && !adds[u.over]
+	return (u.class == pending || u.class == bound || u.class == sheltered && !u.shielded()) && !adds[u.top()]
 }
 
 // reclaim finds among the orphans entries that were made before a restart: those

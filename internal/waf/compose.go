@@ -61,7 +61,7 @@ func (p *plan) compose(s *set, now time.Time) *write {
 		stay(e)
 	}
 	for _, e := range torn {
-		if e.shadowed() && !mends.has[e.over] || !e.covered(mends.has) {
+		if e.shadowed() && !mends.has[e.top()] || !e.covered(mends.has) {
 			stay(e)
 		} else {
 			w.drops = append(w.drops, e)
@@ -80,7 +80,7 @@ func (p *plan) compose(s *set, now time.Time) *write {
 }
 
 // shadowed reports whether e leaves for an entry that is not held yet.
-func (e *entry) shadowed() bool { return e.class == yielding && e.over != nil && e.over.home == nil }
+func (e *entry) shadowed() bool { return e.class == yielding && e.over != nil && !e.shielded() }
 
 // mend gives what has to come with a write so that torn entries may leave, as far
 // as there is room, and the room that is left then. Torn entries count as staying.
@@ -91,20 +91,17 @@ func (p *plan) mend(pl *pool, torn []*entry, room int) (adds batch, left int) {
 	for _, e := range torn {
 		switch {
 		case !e.shadowed():
-		case adds.has[e.over]:
+		case adds.has[e.top()]:
 			room++
-		case e.over.class == pending && !p.allowed(e.over.prefix):
-			adds.add(e.over) // in its place
+		case e.top().class == pending && !p.allowed(e.top().prefix):
+			adds.add(e.top()) // in its place
 		}
 	}
 	for _, e := range torn {
 		var need batch
 		for _, u := range e.rest {
-			if u.class == sheltered {
-				u = u.over
-			}
 			if u.waits(adds.has) {
-				need.add(u)
+				need.add(u.top())
 			}
 		}
 		stuck := func(u *entry) bool { return u.class != pending || p.allowed(u.prefix) }

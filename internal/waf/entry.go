@@ -11,6 +11,7 @@ type entry struct {
 	over   *entry   // the wider entry that stands for it; nil = it stands for itself
 	under  []*entry // what it stands for
 	rest   []*entry // what it stood for, and may not leave before that is held
+	owed   *entry   // that may not leave before this one is held
 	bound  *set     // an unanswered write may have brought it there
 	heir   *entry   // the same prefix in another pool: this one stays until that one is held
 
@@ -168,7 +169,25 @@ func (p *plan) in(e *entry) {
 }
 
 // enforced reports whether an IP set holds e, or what stands for it.
-func (e *entry) enforced() bool { return e.home != nil || e.over != nil && e.over.home != nil }
+func (e *entry) enforced() bool { return e.home != nil || e.shielded() }
+
+// shielded reports whether an IP set holds what stands for e, or for that.
+func (e *entry) shielded() bool {
+	for o := e.over; o != nil; o = o.over {
+		if o.home != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// top is the widest entry that stands for e, or e itself.
+func (e *entry) top() *entry {
+	for e.over != nil {
+		e = e.over
+	}
+	return e
+}
 
 // forget drops an entry that is nothing any more.
 func (p *plan) forget(e *entry) {

@@ -132,18 +132,22 @@ func (p *plan) nextWrite(now time.Time) (step, bool) {
 		}
 		return step{do: doLook}, true
 	}
-	switch {
-	case s == nil:
-		return step{}, false
-	case p.doubted(s, now):
-		return step{do: doGet, set: s}, p.reads.free(now)
+	for ; s != nil; s, _ = p.pick(now) {
+		if p.doubted(s, now) {
+			return step{do: doGet, set: s}, p.reads.free(now)
+		}
+		w := p.compose(s, now)
+		if len(w.adds)+len(w.drops) > 0 || len(s.copies) > s.kept || s.unsigned != 0 || s.epoch < p.epoch {
+			return step{do: doWrite, write: w}, true
+		}
+		// What is to leave has to wait for what is to come, and that finds room in
+		// another set first, or has to do without.
+		if s.hold = now.Add(2 * p.writes.interval(now)); s.fruitless {
+			p.yield(s, now.UnixMilli())
+		}
+		s.fruitless = !s.fruitless
 	}
-	w := p.compose(s, now)
-	if len(w.adds) == 0 && len(w.drops) == 0 && len(s.copies) == s.kept && s.unsigned == 0 && s.epoch >= p.epoch {
-		s.hold = now.Add(p.writes.interval(now)) // what is to leave has to wait for what is to come: another set first
-		return step{}, false
-	}
-	return step{do: doWrite, write: w}, true
+	return step{}, false
 }
 
 // stale reports whether what is in force has to be asked for before a write.

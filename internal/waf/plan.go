@@ -16,7 +16,7 @@ const (
 	signAfter    = 2 * time.Second        // a set that people changed gets a new description
 	boundFor     = time.Minute            // after which a set that cannot be read loses what it may hold
 	starvedFor   = 5 * time.Minute        // after which an ended ban is worth a slot that others want
-	listGap      = 10 * time.Second       // between two lists, however many hints there are that others write
+	listGap      = 3 * time.Second        // between two lists, however many hints there are that others write
 	trustRead    = 500 * time.Millisecond
 	contestedFor = time.Minute
 )

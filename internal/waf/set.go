@@ -33,6 +33,7 @@ type set struct {
 	hold      time.Time // no UpdateIPSet before this
 	contested time.Time // latest conflict
 	written   time.Time // latest accepted write
+	fruitless bool      // the latest attempt to put a write together came to nothing
 	failures  int       // of reading, in a row
 	err       error     // the latest of them
 	conflicts int       // in a row

@@ -313,9 +313,14 @@ func parts(p netip.Prefix) []netip.Prefix {
 	return list
 }
 
-// displaced reports whether a write that dropped a ban put a clearly younger one in
-// its place, and needed the room.
+// displaced reports whether a ban that a write dropped has been evicted for want of
+// room, or a clearly younger one took its place.
 func (m *sim) displaced(set *fakeSet, before map[netip.Prefix]bool, e Entry) bool {
+	for i := range m.w.plan.pools { // which nobody else uses during a call
+		if is := m.w.plan.pools[i].entries.get(e.Prefix); is != nil && (is.spilled || is.displaced) {
+			return m.cfg.Capacity > 0
+		}
+	}
 	for p := range set.held {
 		if younger := m.s.bans[p]; !before[p] && younger.Created.After(e.Created.Add(clearly)) {
 			return m.cfg.Capacity > 0 && len(set.held) >= m.cfg.Capacity

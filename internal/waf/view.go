@@ -91,6 +91,7 @@ func (p *plan) want(w *Entry, now int64) *entry {
 	case e == nil:
 		e = &entry{prefix: prefix, pool: pl, since: now}
 		pl.entries.put(e)
+		p.in(e)
 	case p.passing && e.pass == p.round && e.wanted && e.until >= until: // twice in force: the longer one counts
 		return e
 	case e.wanted && e.until == until && e.hit == hit && e.severity == w.Severity && e.manual == w.Manual && !e.made:
@@ -109,8 +110,9 @@ func (p *plan) want(w *Entry, now int64) *entry {
 		e.since = now
 	}
 	e.until, e.created, e.hit, e.severity, e.manual = until, created, hit, w.Severity, w.Manual
-	e.wanted, e.orphan, e.displaced, e.heir, e.gone, e.rest = true, false, false, nil, 0, nil
+	e.wanted, e.orphan, e.displaced, e.heir, e.gone = true, false, false, nil, 0
 	p.in(e)
+	p.revive(e)
 	p.ends.add(e)
 	p.give(e)
 	return e
