@@ -21,7 +21,7 @@ import (
 
 // runLocal serves the stand-ins on a port until it is told to stop.
 func runLocal(ctx context.Context, w *world) error {
-	fs := newFlags(w, "local", "", "Runs stand-ins for Kinesis, DynamoDB and WAF on a port, for any AWS client: set\nAWS_ENDPOINT_URL to what it prints. What they hold is gone when it stops.")
+	fs := newFlags(w, "local", "", "Runs stand-ins for Kinesis, DynamoDB, WAF and STS on a port, for any AWS client: set\nAWS_ENDPOINT_URL to what it prints. What they hold is gone when it stops.")
 	listen := fs.String("listen", "127.0.0.1:4599", "`address` to listen on; a loopback address, since nothing is checked")
 	streams := fs.String("stream", "", "streams to make, as `NAME:SHARDS,...`")
 	webACL := fs.String("web-acl", "", "web ACL to make, in scope CLOUDFRONT: its `name`")

@@ -54,7 +54,7 @@ var commands = []command{
 	{"flush", "", "unban many at once", runFlush},
 	{"release", "[SCENARIO]", "close circuit breakers, and release or drop what they held", runRelease},
 	{"config", "", "print every setting and where it came from", runConfig},
-	{"local", "", "run stand-ins for Kinesis, DynamoDB and WAF on a port", runLocal},
+	{"local", "", "run stand-ins for Kinesis, DynamoDB, WAF and STS on a port", runLocal},
 	{"version", "", "print the version", runVersion},
 }
 

@@ -409,6 +409,11 @@ func TestStandby(t *testing.T) {
 	eventually(t, "the second service says that it stands by", func() bool {
 		return strings.Contains(w.get(standby+"/readyz"), "standing by")
 	})
+	ask := w.start("reconcile", "-diff", "-api", standby)
+	ask.line(func(l string) bool { return strings.Contains(l, "default: this process stands by") })
+	if code := ask.wait(); code != exitFailed {
+		t.Errorf("a standby is asked for differences: exit code %d, want %d", code, exitFailed)
+	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, api+"/api/v1/decisions?client=45.9.0.2", nil)
 	if err != nil {
 		t.Fatal(err)
