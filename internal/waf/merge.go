@@ -145,7 +145,7 @@ func (p *plan) absorb(s *set, r reading, first bool, now time.Time) merged {
 		if s.tried[x] && e != nil && e.home == nil {
 			m.landed = e.newly(m.landed)
 		}
-		leftover := !ours && !s.adopted && !ev.hands(x) && p.endedLately(x, now)
+		leftover := !ours && first && !ev.hands(x) && p.endedLately(x, now)
 		if !ours && !was && !leftover {
 			m.strange++
 		}
