@@ -115,14 +115,27 @@ func (e *entry) before(other *entry) bool {
 // immutable table. Writers hold Store.mu and publish a new table that shares all
 // but the changed path with the old one.
 type index struct {
-	table atomic.Pointer[bart.Table[*held]]
+	table  atomic.Pointer[bart.Table[*held]]
+	blocks atomic.Pointer[blocks] // of the table; marked before the table has it
+	gone   int                    // prefixes that were taken out since blocks was built
+}
+
+// load takes over a table.
+func (x *index) load(t *bart.Table[*held]) {
+	x.blocks.Store(newBlocks(t))
+	x.table.Store(t)
+	x.gone = 0
 }
 
 // covers reports whether a decision with the given effect, or a stronger one,
 // covers client at the event time at. Most clients have no entry at all and cost
-// one lookup. Where the narrowest prefix has nothing to say about this time, the
+// one look. Where the narrowest prefix has nothing to say about this time, the
 // wider ones are asked.
 func (x *index) covers(client netip.Prefix, at int64, least effect) bool {
+	return x.blocks.Load().has(client.Addr()) && x.look(client, at, least)
+}
+
+func (x *index) look(client netip.Prefix, at int64, least effect) bool {
 	t := x.table.Load()
 	var h *held
 	var ok bool
@@ -163,11 +176,21 @@ func (x *index) get(p netip.Prefix) []*entry {
 // set replaces what is held about p.
 func (x *index) set(p netip.Prefix, entries []*entry) {
 	t := x.table.Load()
+	b := x.blocks.Load()
 	if len(entries) == 0 {
-		x.table.Store(t.DeletePersist(p))
+		t = t.DeletePersist(p)
+		x.table.Store(t)
+		if x.gone++; span(p) > maxSpan || x.gone > b.marks/2+minBlockBits/roomyBlocks {
+			x.load(t)
+		}
 		return
 	}
-	x.table.Store(t.InsertPersist(p, &held{entries}))
+	b.add(p)
+	t = t.InsertPersist(p, &held{entries})
+	x.table.Store(t)
+	if b.full() {
+		x.load(t)
+	}
 }
 
 // add puts e beside what is held about its prefix.

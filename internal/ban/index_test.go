@@ -29,7 +29,7 @@ func contains(outer, inner netip.Prefix) bool {
 
 func newIndex() *index {
 	x := new(index)
-	x.table.Store(new(bart.Table[*held]))
+	x.load(new(bart.Table[*held]))
 	return x
 }
 
@@ -91,6 +91,62 @@ func TestIndexTwin(t *testing.T) {
 			},
 		})
 	})
+}
+
+// TestBlocks: no client that the table has something about is missed, whatever came and
+// went; of others few are asked for, and none any more when all is over.
+func TestBlocks(t *testing.T) {
+	x := newIndex()
+	clients := randomClients(20_000, 1)
+	others := randomClients(20_000, 2)
+	for i := range clients { // some networks
+		if i%100 == 0 {
+			clients[i] = netip.PrefixFrom(clients[i].Addr(), clients[i].Bits()-10-i/100%7).Masked()
+		}
+	}
+	asked := func() (n int) {
+		for _, c := range others {
+			if x.blocks.Load().has(c.Addr()) {
+				n++
+			}
+		}
+		return n
+	}
+	entries := []*entry{newEntry(&Decision{})}
+	for i, c := range clients {
+		x.set(c, entries)
+		if i%3 == 0 {
+			x.set(clients[i/2], nil)
+			x.set(clients[i/2], entries)
+		}
+	}
+	for _, c := range clients {
+		within := c.Addr()
+		if !c.IsSingleIP() {
+			_, high := halves(c)
+			within = high.Addr()
+		}
+		if b := x.blocks.Load(); !b.has(c.Addr()) || !b.has(within) {
+			t.Fatalf("%v is missed", c)
+		}
+	}
+	if n := asked(); n > len(others)/8 {
+		t.Errorf("%d of %d clients without a decision are asked for", n, len(others))
+	}
+	x.set(netip.MustParsePrefix("0.0.0.0/0"), entries)
+	if n := asked(); n < len(others) {
+		t.Errorf("under a decision about all, %d of %d clients are asked for", n, len(others))
+	}
+	x.set(netip.MustParsePrefix("0.0.0.0/0"), nil)
+	if n := asked(); n > len(others)/8 {
+		t.Errorf("%d of %d clients are asked for when that is over", n, len(others))
+	}
+	for _, c := range clients {
+		x.set(c, nil)
+	}
+	if n := asked(); n > len(others)/50 {
+		t.Errorf("when all decisions are over, %d of %d clients are asked for", n, len(others))
+	}
 }
 
 // coveredTwin looks at every address that a prefix of the world could tell from

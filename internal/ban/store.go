@@ -139,7 +139,7 @@ func (s *Store) load(ctx context.Context) error {
 		}
 		h.entries = append(h.entries, e)
 	}
-	s.index.table.Store(table)
+	s.index.load(table)
 	for _, u := range unbans {
 		s.unbans.Insert(u.prefix, millis(u.at))
 	}
