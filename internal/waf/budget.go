@@ -174,13 +174,14 @@ func (l *lane) take(now time.Time) bool {
 }
 
 // throttled halves the rate, from the call that was just refused on. The next call
-// is a part of a slot later than that, so as not to keep step for ever with another
-// process that leaves no room just then.
+// is about half a slot later than that, so as not to keep step for ever with another
+// process, just behind its calls.
 func (l *lane) throttled(now time.Time) {
 	l.b.mu.Lock()
 	defer l.b.mu.Unlock()
 	l.b.throttled(now)
-	l.b.hold(l.b.pacer.next.Add(time.Duration(mix64(uint64(now.UnixNano())) % uint64(l.b.every))))
+	odd := time.Duration(mix64(uint64(now.UnixNano())) % uint64(l.b.every/8))
+	l.b.hold(l.b.pacer.next.Add(l.b.every/2 + odd))
 }
 
 // unsure starts the interval anew when it is unknown at which moment of a call

@@ -50,9 +50,10 @@ func (p *plan) compose(s *set, now time.Time) *write {
 			w.desc.marks = append(w.desc.marks, mark(c))
 		}
 	}
+	stamp := s.epoch < p.epoch && s.epoch > 0 && p.takingOver(now)
 	mends, room := p.mend(pl, torn, p.capacity-len(held)-len(s.opaque)-len(torn))
 	for _, e := range p.adds(pl, p.share(pl, p.capacity-room), &mends, now) {
-		if !p.allowed(e.prefix) {
+		if !stamp && !p.allowed(e.prefix) {
 			mends.add(e)
 		}
 	}

@@ -82,7 +82,7 @@ func (p *plan) settle(now time.Time) {
 	if p.adopted || !some {
 		return
 	}
-	p.adopted = true
+	p.adopted, p.adoptedAt = true, now
 	if len(p.selection.ARNs) > 0 {
 		p.listing.at = now.Add(p.period)
 	}

@@ -95,6 +95,8 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		}
 	}
 	switch {
+	case stamped != nil && stamped.epoch > 0 && p.takingOver(now):
+		return stamped, ms
 	case urgent != nil && riding != nil:
 		return urgent, min(since, pl.since())
 	case urgent != nil:
@@ -109,6 +111,13 @@ func (p *plan) choose(pl *pool, now time.Time) (*set, int64) {
 		return stamped, ms
 	}
 	return nil, 0
+}
+
+// takingOver reports whether this leader is so new that the one before may still
+// write: it stamps the sets first then, and adds nothing, so that the two do not put
+// the same bans into different sets.
+func (p *plan) takingOver(now time.Time) bool {
+	return p.epoch > 0 && now.Sub(p.adoptedAt) < takeover
 }
 
 // rides reports whether a is a better set than b to take n pending bans.

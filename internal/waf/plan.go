@@ -17,6 +17,7 @@ const (
 	boundFor     = time.Minute            // after which a set that cannot be read loses what it may hold
 	starvedFor   = 5 * time.Minute        // after which an ended ban is worth a slot that others want
 	listGap      = 3 * time.Second        // between two lists, however many hints there are that others write
+	takeover     = 10 * time.Second       // within which a new leader stamps sets before it adds to them
 	trustRead    = 500 * time.Millisecond
 	contestedFor = time.Minute
 )
@@ -72,6 +73,7 @@ type plan struct {
 	deposed  error         // a set bears a higher one
 	listTurn int           // slots that lists have waited for
 
+	adoptedAt time.Time
 	adopted   bool // every set was read, so writing may start
 	listing   listing
 	orphans   []*entry
