@@ -251,6 +251,7 @@ type explained struct {
 	Allowlisted bool             `json:"allowlisted,omitempty"`
 	Dismissed   string           `json:"dismissed,omitempty"` // "duplicate" or "banned": none of the hits counts
 	Hits        []explainedHit   `json:"hits"`
+	Unpicked    []unpicked       `json:"unpicked,omitempty"`
 	Near        []nearMiss       `json:"near,omitempty"`
 	Decisions   []decisionLine   `json:"decisions,omitempty"`
 
@@ -278,6 +279,13 @@ type explainedHit struct {
 	Events   int     `json:"events"` // that the bucket counted
 
 	o *detect.Observation
+}
+
+// An unpicked hit does not count: the scenario's sample is one record of so many, and not
+// this one.
+type unpicked struct {
+	Scenario string `json:"scenario"`
+	Of       int    `json:"of"`
 }
 
 type nearMiss struct {
@@ -356,7 +364,26 @@ func (x *explainer) describe(r *cloudfront.Record, line int) *explained {
 		e.Decisions = append(e.Decisions, newDecisionLine(d))
 	}
 	x.near(e)
+	x.unpicked(e)
 	return e
+}
+
+// unpicked finds the scenarios that look for such a record, but count it only with those
+// that they pick.
+func (x *explainer) unpicked(e *explained) {
+	if e.Allowlisted || e.Dismissed != "" || x.scenario < 0 && !x.all {
+		return
+	}
+	for i := range x.set.Len() {
+		if x.scenario >= 0 && i != x.scenario {
+			continue
+		}
+		for _, why := range x.matcher.Why(i) {
+			if why.Unpicked > 0 {
+				e.Unpicked = append(e.Unpicked, unpicked{x.set.At(i).Name, why.Unpicked})
+			}
+		}
+	}
 }
 
 // notable reports whether a hit is worth telling in a file of thousands.

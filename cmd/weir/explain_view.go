@@ -108,12 +108,15 @@ func (v *textView) hits(b *strings.Builder, e *explained) {
 		b.WriteString("  a ban in force covers the client: nothing counts\n")
 	case e.Dismissed == "duplicate":
 		b.WriteString("  the request id was there before: nothing counts\n")
-	case len(e.Hits) == 0 && v.whole:
+	case len(e.Hits)+len(e.Unpicked) == 0 && v.whole:
 		b.WriteString("  it hits none\n")
 	}
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, h := range e.Hits {
 		fmt.Fprintf(tw, "  %s\t%s\t%s\n", h.Scenario, h.Fate, v.tell(&h))
+	}
+	for _, u := range e.Unpicked {
+		fmt.Fprintf(tw, "  %s\tunpicked\tone record of %d counts for all, and this is not it\n", u.Scenario, u.Of)
 	}
 	tw.Flush()
 }

@@ -32,6 +32,10 @@ type Reason struct {
 	Effect     Effect
 	Holds      bool
 	Met, Unmet []string // conditions, as the file has them or negated
+
+	// Unpicked, if not 0, says that the filter holds and the record does not count all the
+	// same: the scenario's sample is one record of so many, and not this one.
+	Unpicked int
 }
 
 // Why says of the record that was matched last how near it is to each filter of scenario
@@ -43,7 +47,11 @@ func (m *Matcher) Why(i int) []Reason {
 			continue
 		}
 		c := m.filters.Why(f)
-		list = append(list, Reason{hit.Scenario, hit.Effect, len(c.Unmet) == 0, c.Met, c.Unmet})
+		why := Reason{hit.Scenario, hit.Effect, len(c.Unmet) == 0, c.Met, c.Unmet, 0}
+		if why.Holds && hit.Sample > 1 && m.lot.drawn && !m.lot.blank && !m.lot.picks(hit.Sample) {
+			why.Unpicked = int(hit.Sample)
+		}
+		list = append(list, why)
 	}
 	return list
 }

@@ -74,10 +74,12 @@ func (l *lot) draw(r *cloudfront.Record, hit *Hit) bool {
 		hit.Sample, hit.Weight = 0, WholeEvent
 		return true
 	}
-	// The records of a larger sample are among those of a smaller one, mostly, so that few
-	// have any event.
-	return uint64(l.number)*uint64(hit.Sample)>>32 == 0
+	return l.picks(hit.Sample)
 }
+
+// picks reports whether a record that has a request id is one of a sample. Those of a larger
+// sample are among those of a smaller one, mostly, so that few records have any event.
+func (l *lot) picks(sample uint8) bool { return uint64(l.number)*uint64(sample)>>32 == 0 }
 
 // numberOf returns 32 bits that are as good as random for different request ids, and the
 // same in each process. Both ends of an id are random enough where CloudFront made it. The

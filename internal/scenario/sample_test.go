@@ -202,3 +202,29 @@ func TestSampledFloodsAreFound(t *testing.T) {
 		}
 	}
 }
+
+// TestWhyUnpicked: of each record it is told that it was not picked, or it is a hit.
+func TestWhyUnpicked(t *testing.T) {
+	m := floodSet(t, 6400, 16).NewMatcher()
+	picked := 0
+	for n := range uint64(400) {
+		r := get("/", 200).but("id", idForms["CloudFront"](n)).record(t)
+		hit := slices.ContainsFunc(m.Match(r, nil), func(h Hit) bool { return h.Scenario == 0 && h.Effect == Pour })
+		if hit {
+			picked++
+		}
+		for i, want := range []int{16, 0} {
+			for _, why := range m.Why(i) {
+				if hit || why.Effect != Pour {
+					want = 0
+				}
+				if !why.Holds || why.Unpicked != want {
+					t.Fatalf("record %d, hit %v, scenario %d: %+v, want %d", n, hit, i, why, want)
+				}
+			}
+		}
+	}
+	if picked == 0 || picked == 400 {
+		t.Errorf("%d of 400 records are picked", picked)
+	}
+}
