@@ -37,11 +37,12 @@ func (r *Record) Raw(f Field) []byte {
 	if r.near == 0 {
 		return r.rawFar(f)
 	}
-	i := r.format.columns[f]
-	if i >= r.near {
+	i := uint(r.format.columns[f])
+	if i >= uint(r.near) || i >= uint(maxStops) { // which spares the compiler's own checks
 		return nil
 	}
-	value := r.nearColumn(int(i))
+	start, end := r.stops.near(i)
+	value := r.line[start:end:end]
 	if len(value) == 1 && value[0] == '-' {
 		return nil
 	}
