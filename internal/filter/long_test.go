@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,4 +98,17 @@ func TestEndsOfLongTexts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestWire: escapes of the log are undone as they are one byte at a time.
+func TestWire(t *testing.T) {
+	pieces := rapid.SampledFrom([]string{"%2", "%", "%25", "%2e", "%0A", "%fF", "%zz", "a", "../", "1234567", "12345678", "abcdefghijklmnopq", "+", "\xff"})
+	rapid.Check(t, func(t *rapid.T) {
+		raw := []byte(strings.Join(rapid.SliceOfN(pieces, 0, 12).Draw(t, "column"), ""))
+		before := []byte(rapid.SampledFrom([]string{"", "/path?"}).Draw(t, "before"))
+		want := appendUnescaped(bytes.Clone(before), raw, false, len(raw)+1)
+		if got := wire(before, raw); !bytes.Equal(got, want) {
+			t.Fatalf("%q: %q, want %q", raw, got, want)
+		}
+	})
 }

@@ -162,26 +162,27 @@ func (m *Matcher) pathAndQuery(stem, query []byte, key uint64) []uint64 {
 		return words
 	}
 	flags, ofStem, hit := m.stems.slot(key)
+	u.path.forget()
+	u.args.forget()
 	if !hit {
-		u.text = looked(u.text[:0], stem)
-		if *flags = flagsOf(u.text, true); *flags&isOdd == 0 {
-			u.stem(u.text, ofStem)
+		text := u.path.looked(stem)
+		if *flags = flagsOf(text, true); *flags&isOdd == 0 {
+			u.stem(text, ofStem)
 		}
 	}
 	queryKey := maphash.Bytes(seed, query)
 	queryFlags, ofQuery, hit := m.queries.slot(queryKey)
 	if !hit {
-		u.text = looked(u.text[:0], query)
-		if *queryFlags = flagsOf(u.text, false); *queryFlags&isOdd == 0 {
-			u.query(u.text, ofQuery)
+		text := u.args.looked(query)
+		if *queryFlags = flagsOf(text, false); *queryFlags&isOdd == 0 {
+			u.query(text, ofQuery)
 		}
 	}
 	all := *flags | *queryFlags
 	if all&isOdd != 0 {
 		_, words, hit := m.wholes.slot(key ^ bits.RotateLeft64(queryKey, 32))
 		if !hit {
-			u.text = append(looked(u.text[:0], stem), '?')
-			u.text = looked(u.text, query)
+			u.join(stem, query)
 			u.all(u.text, words)
 		}
 		return words
@@ -201,8 +202,7 @@ func (m *Matcher) pathAndQuery(stem, query []byte, key uint64) []uint64 {
 	}
 	_, words, hit := m.wholes.slot(key ^ bits.RotateLeft64(queryKey, 32))
 	if !hit {
-		u.text = append(looked(u.text[:0], stem), '?')
-		u.text = looked(u.text, query)
+		u.join(stem, query)
 		copy(words, m.url)
 		u.whole(u.text, all&isEscaped != 0, words)
 	}

@@ -3,6 +3,7 @@ package filter
 import (
 	"bytes"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 	"strconv"
 	"unicode"
@@ -24,8 +25,32 @@ type target struct {
 	spans   []span
 	scratch scratch
 	number  [20]byte // of http_args_len
+	path    reading  // of the record at hand, as args
+	args    reading
 	text    []byte
 	tmp     []byte
+}
+
+// A reading is what is looked at of path or query, once it was asked for.
+type reading struct {
+	text []byte
+	has  bool
+}
+
+func (p *reading) forget() { p.has = false }
+
+// looked is looked of the record's column.
+func (p *reading) looked(raw []byte) []byte {
+	if !p.has {
+		p.text, p.has = looked(p.text[:0], raw), true
+	}
+	return p.text
+}
+
+// join makes text of what is looked at of path and query.
+func (u *target) join(stem, query []byte) {
+	u.text = append(append(u.text[:0], u.path.looked(stem)...), '?')
+	u.text = append(u.text, u.args.looked(query)...)
 }
 
 // What is known of one part beside its bits.
@@ -227,12 +252,44 @@ func looked(dst, raw []byte) []byte {
 	return wire(dst, tail)
 }
 
-// wire appends a column with the log's escapes undone.
+// wire appends a column with the log's escapes undone. One that is broken leaves all as
+// they are.
+//
+// Texts go by words up to the next escape, whose place is not guessed: where they are dense
+// a processor would guess wrong at every other.
 func wire(dst, raw []byte) []byte {
 	if bytes.IndexByte(raw, '%') < 0 {
 		return append(dst, raw...)
 	}
-	return appendUnescaped(dst, raw, false, len(raw)+1)
+	const every, high = 0x0101010101010101, 0x8080808080808080
+	start, n := len(dst), len(dst)
+	dst = slices.Grow(dst, len(raw))[:start+len(raw)]
+	for i := 0; i < len(raw); {
+		if i+8 <= len(raw) {
+			w := binary.LittleEndian.Uint64(raw[i:])
+			binary.LittleEndian.PutUint64(dst[n:], w) // what is behind the escape is written over
+			w ^= '%' * every
+			at := bits.TrailingZeros64((w-every)&^w&high) >> 3 // 8 if there is none
+			i, n = i+at, n+at
+			if at == 8 {
+				continue
+			}
+		} else if raw[i] != '%' {
+			dst[n] = raw[i]
+			i, n = i+1, n+1
+			continue
+		}
+		if i+2 >= len(raw) {
+			return append(dst[:start], raw...)
+		}
+		h, l := hexDigits[raw[i+1]], hexDigits[raw[i+2]]
+		if h|l > 0xf {
+			return append(dst[:start], raw...)
+		}
+		dst[n] = h<<4 | l
+		i, n = i+3, n+1
+	}
+	return dst[:n]
 }
 
 func flagsOf(text []byte, isStem bool) (flags uint64) {
