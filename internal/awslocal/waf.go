@@ -1,7 +1,11 @@
 package awslocal
 
 import (
+	"crypto/rand"
+	"encoding/binary"
+	"io"
 	"maps"
+	mathrand "math/rand/v2"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -37,6 +41,9 @@ type WAFConfig struct {
 	// ReadLag is how old the state is that Get and List answer with, lock
 	// tokens included; see [WAF.SetReadLag].
 	ReadLag time.Duration
+	// Seed makes the ids and lock tokens of a run those of another: what depends
+	// on their order can be repeated. 0 = by chance.
+	Seed uint64
 	// Page is the most summaries that a List answers with, so that paging can
 	// be seen with few; 0 = AWS's 100.
 	Page int
@@ -62,6 +69,7 @@ type WAF struct {
 	writes     []Write
 	getLag     time.Duration
 	listLag    time.Duration
+	dice       io.Reader // of ids
 }
 
 func newWAF(cfg Config) *WAF {
@@ -76,7 +84,18 @@ func newWAF(cfg Config) *WAF {
 		violations: make(map[string]int),
 		getLag:     cfg.WAF.ReadLag,
 		listLag:    cfg.WAF.ReadLag,
+		dice:       dice(cfg.WAF.Seed),
 	}
+}
+
+// dice is where ids come from.
+func dice(seed uint64) io.Reader {
+	if seed == 0 {
+		return rand.Reader
+	}
+	var key [32]byte
+	binary.BigEndian.PutUint64(key[:], seed)
+	return mathrand.NewChaCha8(key)
 }
 
 // wafCall is what a WAF action is told besides its body.

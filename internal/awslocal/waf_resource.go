@@ -70,7 +70,7 @@ func (r *wafResource) asOf(t time.Time) *wafState {
 // become gives r a new state with a new token, and forgets those that are too
 // old to show anywhere. w.mu is held.
 func (w *WAF) become(r *wafResource, s wafState) string {
-	s.from, s.token = w.cfg.Now(), newID()
+	s.from, s.token = w.cfg.Now(), idFrom(w.dice)
 	r.states = append(r.states, s)
 	horizon := s.from.Add(-w.cfg.WAF.Propagation - max(w.getLag, w.listLag))
 	for len(r.states) > 1 && !r.states[1].from.After(horizon) {
@@ -118,7 +118,7 @@ func (w *WAF) create(r *wafResource, s wafState) (any, error) {
 	if r.scope == ScopeCloudFront {
 		scope = "global"
 	}
-	r.id = newID()
+	r.id = idFrom(w.dice)
 	r.arn = strings.Join([]string{"arn:aws:wafv2", region, w.cfg.AccountID, scope + "/" + string(r.kind) + "/" + r.name + "/" + r.id}, ":")
 	w.resources[r.wafKey], w.byARN[r.arn] = r, r
 	r.made = w.cfg.Now()

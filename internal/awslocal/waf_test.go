@@ -197,6 +197,16 @@ func TestWAFReadLagChanges(t *testing.T) {
 	})
 }
 
+func TestWAFIDsFromASeed(t *testing.T) {
+	id := func(seed uint64) string {
+		set := newSet(t, newWAFClient(New(Config{WAF: WAFConfig{Seed: seed}}), "us-east-1"), "set")
+		return *set.Id + *set.LockToken
+	}
+	if id(7) != id(7) || id(7) == id(8) || id(0) == id(0) {
+		t.Error("ids do not follow from the seed alone")
+	}
+}
+
 func TestWAFMeddling(t *testing.T) {
 	var s *Server
 	var seen []Write

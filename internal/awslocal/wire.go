@@ -126,9 +126,12 @@ func reply(w http.ResponseWriter, out any, err error) {
 }
 
 // newID returns a random UUID (version 4) in lower case.
-func newID() string {
+func newID() string { return idFrom(rand.Reader) }
+
+// idFrom is newID by other dice.
+func idFrom(dice io.Reader) string {
 	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails, see its doc
+	_, _ = dice.Read(b[:]) // neither kind ever fails, see their docs
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])

@@ -139,8 +139,8 @@ func (p *plan) absorb(s *set, r reading, first bool, now time.Time) merged {
 		}
 		keep, was := copies[x]
 		ours := was && !keep || s.tried[x] || ev.ours(x)
-		if first && e != nil && e.wanted && !e.poison && !ev.hands(x) {
-			ours = true
+		if first && !ours && !ev.hands(x) { // wanted here, or by another pool since a moment
+			ours = e != nil && e.wanted && !e.poison || e == nil && p.elsewhere(&entry{prefix: x, pool: pl}) != nil
 		}
 		if s.tried[x] && e != nil && e.home == nil {
 			m.landed = e.newly(m.landed)

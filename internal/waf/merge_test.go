@@ -266,6 +266,30 @@ func TestOrphansStayWhenNobodyTakesThem(t *testing.T) {
 	})
 }
 
+// Orphans that are banned before anybody could take them are none any more.
+func TestOrphansThatAreBannedMeanwhile(t *testing.T) {
+	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		s.ban(time.Hour, v4(1), v4(2))
+		w := start(t, s.config(f))
+		pass(10 * time.Second)
+		w.halt()
+		next := newStore()
+		cfg := next.config(f)
+		cfg.Orphans = func(context.Context, []Entry) error { return errors.New("disk full") }
+		w = start(t, cfg)
+		defer w.halt()
+		pass(10 * time.Second)
+		if err := w.Ready(); err == nil || !strings.Contains(err.Error(), "disk full") {
+			t.Error(err)
+		}
+		next.ban(time.Hour, v4(1), v4(2))
+		pass(2 * time.Minute)
+		if err := w.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // As long as nobody can take them, orphans stay, and Ready says why.
 func TestOrphansStayUntilTheyAreTaken(t *testing.T) {
 	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
@@ -353,5 +377,33 @@ func TestTwoWritersOverlap(t *testing.T) {
 		pass(2 * time.Hour)
 		expectHeld(t, f)
 		both[1].halt()
+	})
+}
+
+// Of two processes whose lists have more pages than may be read at once, each gets
+// to the end of its own.
+func TestListsThatThrottleEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFake(t, 9, 0), newStore()
+		f.page = 1
+		var asked []time.Time
+		f.fault = func(call string) fault {
+			asked = slices.DeleteFunc(asked, func(at time.Time) bool { return time.Since(at) >= time.Second })
+			if asked = append(asked, time.Now()); call == "ListIPSets" && len(asked) > 5 {
+				asked = asked[:5]
+				return throttle
+			}
+			return fine
+		}
+		for range 2 {
+			w := start(t, s.config(f))
+			defer w.halt()
+			defer func() {
+				if err := w.Ready(); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		pass(time.Minute)
 	})
 }

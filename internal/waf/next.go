@@ -92,6 +92,7 @@ func (p *plan) nextOrphans(now time.Time) (step, bool) {
 		return !e.orphan || e.home == nil
 	})
 	if len(p.orphans) == 0 {
+		p.orphanErr = nil
 		return step{}, false
 	}
 	return step{do: doAdopt, orphans: p.orphans}, true
@@ -309,9 +310,16 @@ func (p *plan) discover(seen map[string]summary) {
 	}
 }
 
-// unlisted takes the error of a list: it starts over later.
+// unlisted takes the error of a list: it starts over later. One that came too soon
+// goes on where it was: two processes that list many pages would else throttle each
+// other for ever.
 func (p *plan) unlisted(now time.Time, how outcome, err error) {
-	p.listing = listing{at: now.Add(p.readFailed(now, how, err)), ended: now, done: p.listing.done}
+	at := now.Add(p.readFailed(now, how, err))
+	if how == throttled {
+		p.listing.at = at
+		return
+	}
+	p.listing = listing{at: at, ended: now, done: p.listing.done}
 }
 
 // notGot takes the error of a GetIPSet.

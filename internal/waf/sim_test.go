@@ -6,9 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,24 +15,11 @@ import (
 // TestSimulation runs Writers through random days: bans, unbans, allowlisting,
 // people editing sets, every fault the fake knows, crashes with the store kept or
 // lost. An auditor that knows who did what checks each write, and in the end the
-// sets. WEIR_SIM_SEED runs one seed again, WEIR_SIM_SEEDS that many from 1.
+// sets.
 func TestSimulation(t *testing.T) {
-	first, n := 1, 40
-	if s := os.Getenv("WEIR_SIM_SEEDS"); s != "" {
-		n, _ = strconv.Atoi(s)
-	}
-	if s := os.Getenv("WEIR_SIM_SEED"); s != "" {
-		first, _ = strconv.Atoi(s)
-		n = 1
-	}
-	for seed := first; seed < first+n; seed++ {
-		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { simulate(t, uint64(seed)) })
-		})
-		if !ok {
-			t.Fatalf("run it again with WEIR_SIM_SEED=%d", seed)
-		}
-	}
+	seeds(t, 40, func(t *testing.T, seed uint64) {
+		synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
+	})
 }
 
 // sim is one run.
