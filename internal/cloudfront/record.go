@@ -37,12 +37,11 @@ func (r *Record) Raw(f Field) []byte {
 	if r.near == 0 {
 		return r.rawFar(f)
 	}
-	i := uint(r.format.columns[f])
-	if i >= uint(r.near) || i >= uint(maxStops) { // which spares the compiler's own checks
+	i := r.format.columns[f]
+	if i >= r.near {
 		return nil
 	}
-	start, end := r.stops.near(i)
-	value := r.line[start:end:end]
+	value := r.nearColumn(int(i))
 	if len(value) == 1 && value[0] == '-' {
 		return nil
 	}

@@ -33,10 +33,11 @@ func (s *stops) set(i uint, offset int) {
 
 // near returns the ends of column i of a line that is not long.
 func (s *stops) near(i uint) (start, end uint16) {
+	both := (*[4]byte)(s.low[2*i:])
 	// Not one load of both: they may just have been stored one by one, and a processor
 	// waits for such stores to reach the cache.
-	start = uint16(s.low[2*i]) | uint16(s.low[2*i+1])<<8
-	end = uint16(s.low[2*i+2]) | uint16(s.low[2*i+3])<<8
+	start = binary.LittleEndian.Uint16(both[:2])
+	end = binary.LittleEndian.Uint16(both[2:])
 	return start + 1, end
 }
 
