@@ -41,6 +41,7 @@ func (s *Store) Adopt(ctx context.Context, prefixes []netip.Prefix, action Actio
 		ds[i] = Decision{
 			ID: randomID(), Prefix: p, Action: action, Origin: OriginAdopted, Reason: "found in an IP set at start",
 			Severity: SeverityAdopted,
+			Wide:     isWide(p), // it was written, so somebody had insisted
 			At:       now, Created: now, Until: until,
 		}
 	}

@@ -38,6 +38,10 @@ func TestAdopt(t *testing.T) {
 		if d.Action != Captcha || d.Until != noon.Add(time.Hour) || d.Reason == "" {
 			t.Errorf("adopted %+v", d)
 		}
+		// What somebody insisted on when it was written would else be taken out as a mistake.
+		if d.Wide != isWide(d.Prefix) {
+			t.Errorf("%s adopted with wide %v", d.Prefix, d.Wide)
+		}
 	}
 	slices.Sort(got)
 	if want := []string{"10.0.0.0/8", "2001:db8::/64", "203.0.113.0/30"}; !slices.Equal(got, want) {

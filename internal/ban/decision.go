@@ -87,7 +87,7 @@ type Decision struct {
 
 	Staged bool // its scenario is being tried out: it counts, whatever its action would be
 	Held   Hold // why it is stored and shown, but not enforced; empty: it is enforced
-	Wide   bool // by hand: wider than MinBits4 or MinBits6, as somebody insisted
+	Wide   bool // by hand or adopted: wider than MinBits4 or MinBits6, as somebody insisted
 
 	At      time.Time // event time of the overflow; by hand and adopted: Created
 	Created time.Time // when it was decided, on the clock bans run on
