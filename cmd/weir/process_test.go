@@ -414,6 +414,11 @@ func TestStandby(t *testing.T) {
 	if code := ask.wait(); code != exitFailed {
 		t.Errorf("a standby is asked for differences: exit code %d, want %d", code, exitFailed)
 	}
+	ask = w.start("flush", "-origin", "manual", "-api", standby)
+	ask.line(func(l string) bool { return strings.Contains(l, "this process stands by") })
+	if code := ask.wait(); code != exitFailed {
+		t.Errorf("a standby is asked to unban: exit code %d, want %d", code, exitFailed)
+	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, api+"/api/v1/decisions?client=45.9.0.2", nil)
 	if err != nil {
 		t.Fatal(err)

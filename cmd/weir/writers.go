@@ -8,7 +8,7 @@ import (
 )
 
 // errStandby is why a process that counts nothing writes nothing.
-var errStandby = errors.New("this process stands by: another one reads the stream and writes the IP sets, ask that one")
+var errStandby = errors.New("this process stands by: another one reads the stream and writes the IP sets, ask that one, or this one again when it has taken over")
 
 // Targets is what the API shows of the targets.
 func (s *service) Targets() []api.Target {
@@ -22,9 +22,9 @@ func (s *service) Targets() []api.Target {
 			Writes: st.Writes, Accepted: st.Accepted, Throttled: st.Throttled, Conflicts: st.Conflicts, Repairs: st.Repairs, Overdue: st.Overdue,
 			LastWrite: st.LastWrite.UTC(), NextWrite: st.NextWrite.UTC(), Rate: st.Rate, SlotsUsed: st.Budget.Used, SlotsLeft: st.Budget.Left,
 		}
-		err := t.writer.Ready()
-		if !s.leading.Load() {
-			err = errStandby
+		err := s.Leads()
+		if err == nil {
+			err = t.writer.Ready()
 		}
 		if shown.Ready = err == nil; err != nil {
 			shown.Why = err.Error()
@@ -49,8 +49,8 @@ func (s *service) Targets() []api.Target {
 func (s *service) Diffs() []api.Diff {
 	list := make([]api.Diff, len(s.targets))
 	for i, t := range s.targets {
-		if !s.leading.Load() {
-			list[i] = api.Diff{Target: t.Name, Why: errStandby.Error(), DryRun: t.DryRun}
+		if err := s.Leads(); err != nil {
+			list[i] = api.Diff{Target: t.Name, Why: err.Error(), DryRun: t.DryRun}
 			continue
 		}
 		list[i] = shownDiff(t, t.writer.Preview())
@@ -76,13 +76,17 @@ func shownDiff(t *target, pre waf.Preview) api.Diff {
 	return diff
 }
 
-// Reconcile has every target read its IP sets now.
-func (s *service) Reconcile() error {
-	if !s.leading.Load() {
-		return errStandby
+// Leads is nil while this process writes the IP sets.
+func (s *service) Leads() error {
+	if s.leading.Load() {
+		return nil
 	}
+	return errStandby
+}
+
+// Reconcile has every target read its IP sets now.
+func (s *service) Reconcile() {
 	for _, t := range s.targets {
 		t.writer.Reconcile()
 	}
-	return nil
 }

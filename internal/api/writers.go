@@ -14,9 +14,11 @@ import (
 type Writers interface {
 	Targets() []Target
 	Diffs() []Diff
-	// Reconcile has every writer read its IP sets now, and write what differs. The
-	// error is why none of them does.
-	Reconcile() error
+	// Leads is why this process writes no IP set, so that what is decided here would
+	// come to nothing; nil: it does write them.
+	Leads() error
+	// Reconcile has every writer read its IP sets now, and write what differs.
+	Reconcile()
 }
 
 // Target is one place that decisions are written to. Its times, like all of this
@@ -75,7 +77,7 @@ type Set struct {
 // Diff is what distinguishes the IP sets of a target from what they are to hold.
 type Diff struct {
 	Target string    `json:"target"`
-	At     time.Time `json:"at"`
+	At     time.Time `json:"at,omitzero"`
 	Why    string    `json:"why,omitempty"` // why nothing can be said
 	DryRun bool      `json:"dry_run,omitempty"`
 	Sets   []SetDiff `json:"sets"`
@@ -154,6 +156,21 @@ func (s *server) listDiffs(w http.ResponseWriter, r *http.Request) {
 	}{orEmpty(diffs)})
 }
 
+// leading serves what changes what is enforced. A process that writes no IP set
+// refuses it: it would be in its own store only, where nobody looks for it, until
+// that process leads some day.
+func (s *server) leading(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if s.Writers != nil {
+			if err := s.Writers.Leads(); err != nil {
+				s.fail(w, &failure{http.StatusConflict, "not_leading", err.Error()})
+				return
+			}
+		}
+		next(w, r)
+	}
+}
+
 // orEmpty makes JSON write [] where it would write null.
 func orEmpty[T any](list []T) []T {
 	if list == nil {
@@ -168,10 +185,7 @@ func (s *server) reconcile(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, err)
 		return
 	}
-	if err := s.Writers.Reconcile(); err != nil {
-		s.fail(w, &failure{http.StatusConflict, "not_leading", err.Error()})
-		return
-	}
+	s.Writers.Reconcile()
 	writeJSON(w, http.StatusAccepted, struct {
 		Asked bool `json:"asked"`
 	}{true})

@@ -30,10 +30,9 @@ func (*scribes) Diffs() []Diff {
 	}
 }
 
-func (s *scribes) Reconcile() error {
-	s.asked++
-	return s.err
-}
+func (s *scribes) Leads() error { return s.err }
+
+func (s *scribes) Reconcile() { s.asked++ }
 
 func TestTargets(t *testing.T) {
 	s := new(scribes)
@@ -43,7 +42,7 @@ func TestTargets(t *testing.T) {
 
 	const set = `{"diffs":[{"target":"default","at":"2026-09-21T14:13:20Z","sets":[{"name":"weir-block-v4-0","pool":"block","family":"ipv4",`
 	w.expect(200, set+`"missing":{"count":3,"values":["192.0.2.1","192.0.2.2","2001:db8::/64"]},"superfluous":{"count":1,"values":["192.0.2.1"]},"foreign":{"count":0},`+
-		`"writes":[{"at":"2026-09-21T14:13:21Z","adds":3,"drops":1}]}]},{"target":"other","at":"0001-01-01T00:00:00Z","why":"not read yet","sets":[]}]}`, "GET", "/api/v1/diff", "")
+		`"writes":[{"at":"2026-09-21T14:13:21Z","adds":3,"drops":1}]}]},{"target":"other","why":"not read yet","sets":[]}]}`, "GET", "/api/v1/diff", "")
 	w.expect(200, set+`"missing":{"count":3,"values":["192.0.2.1"]},`, "GET", "/api/v1/diff?limit=1", "")
 	w.expect(400, "1 to 1000", "GET", "/api/v1/diff?limit=0", "")
 	w.expect(400, "no parameter", "GET", "/api/v1/diff?client=192.0.2.1", "")
@@ -52,12 +51,37 @@ func TestTargets(t *testing.T) {
 	w.expect(405, "takes POST", "GET", "/api/v1/reconcile", "")
 	s.err = errors.New("standing by")
 	w.expect(409, "standing by", "POST", "/api/v1/reconcile", "")
-	if s.asked != 2 {
-		t.Errorf("asked %d times, want 2", s.asked)
+	if s.asked != 1 {
+		t.Errorf("asked %d times, want 1", s.asked)
 	}
 
 	w = newWorld(t, nil)
 	w.expect(404, "not_found", "GET", "/api/v1/targets", "")
+}
+
+// A process that writes no IP set changes no decision: it would be kept where nobody
+// looks for it. It goes on showing what it knows.
+func TestStandbyChangesNothing(t *testing.T) {
+	s := new(scribes)
+	w := newWorld(t, func(c *Config) { c.Writers = s })
+	w.alert("192.0.2.1/32", "/.env")
+	id := decode[list](t, w.do("GET", "/api/v1/decisions", "")).Decisions[0].ID
+	s.err = errors.New("standing by")
+	for _, r := range []struct{ method, path, body string }{
+		{"POST", "decisions", `{"value":"192.0.2.2"}`},
+		{"DELETE", "decisions?client=192.0.2.1", ""},
+		{"DELETE", "decisions/" + id, ""},
+		{"POST", "flush", `{"all":true}`},
+		{"POST", "release", `{}`},
+	} {
+		w.expect(409, `{"error":{"code":"not_leading","message":"standing by"}}`, r.method, "/api/v1/"+r.path, r.body)
+	}
+	shown := decode[list](t, w.expect(200, `"value":"192.0.2.1"`, "GET", "/api/v1/decisions", ""))
+	if len(shown.Decisions) != 1 || !shown.Decisions[0].Active {
+		t.Errorf("decisions now: %+v", shown.Decisions)
+	}
+	s.err = nil
+	w.expect(201, "", "POST", "/api/v1/decisions", `{"value":"192.0.2.2"}`)
 }
 
 func TestFlush(t *testing.T) {
