@@ -37,22 +37,15 @@ func (w *Where) fits(d *Decision) bool {
 
 // RemoveWhere ends every decision in force that w is about, and returns how many
 // there were. Each is an unban: events of the time up to it ban none of these
-// clients again. They are stored in parts; after an error those are ended that the
-// number tells, and the others are as they were. A wish without any condition is
+// clients again. They are stored in parts, with a turn for Commit between two, and
+// what is decided meanwhile about others stays; after an error those are ended that
+// the number tells, and the others are as they were. A wish without any condition is
 // refused with a *RefusedError.
 func (s *Store) RemoveWhere(ctx context.Context, w Where) (int, error) {
 	if err := w.check(); err != nil {
 		return 0, err
 	}
-	if err := s.beginWriting(ctx); err != nil {
-		return 0, fmt.Errorf("unban many: %w", err)
-	}
-	defer s.endWriting()
-	// What is to be ended has to be there.
-	if err := s.commit(ctx); err != nil {
-		return 0, fmt.Errorf("unban many: %w", err)
-	}
-	n, err := s.removeAll(ctx, s.now(), w.fits)
+	n, err := s.removeAll(ctx, w.fits)
 	s.log.Info("unbanned many by hand", zap.Int("decisions", n), zap.String("scenario", w.Scenario),
 		zap.String("origin", string(w.Origin)), zap.Time("since", w.Since), zap.Bool("all", w.All))
 	if err != nil {
@@ -61,20 +54,39 @@ func (s *Store) RemoveWhere(ctx context.Context, w Where) (int, error) {
 	return n, nil
 }
 
-// removeAll ends decisions in force at now. writing is held.
-func (s *Store) removeAll(ctx context.Context, now time.Time, which func(*Decision) bool) (int, error) {
+// removeAll ends decisions in force, in parts. writing is free.
+func (s *Store) removeAll(ctx context.Context, which func(*Decision) bool) (int, error) {
+	return s.inParts(ctx, s.prefixesOf(which), func(prefixes []netip.Prefix) (int, error) {
+		return s.removeAbout(ctx, prefixes, s.now(), which)
+	})
+}
+
+// prefixesOf returns what decisions in force are about.
+func (s *Store) prefixesOf(which func(*Decision) bool) []netip.Prefix {
+	now := s.now()
 	var prefixes []netip.Prefix
 	for p, h := range s.index.table.Load().All() {
 		if slices.ContainsFunc(h.entries, func(e *entry) bool { return e.d.InForce(now) && which(e.d) }) {
 			prefixes = append(prefixes, p)
 		}
 	}
+	return prefixes
+}
+
+// inParts does something to many prefixes, writeBatch at once, and adds up how many
+// decisions that were. It holds writing for one part at a time: whoever waits to
+// store decisions gets his turn before the next.
+func (s *Store) inParts(ctx context.Context, prefixes []netip.Prefix, do func([]netip.Prefix) (int, error)) (int, error) {
 	n := 0
-	for prefixes := range slices.Chunk(prefixes, writeBatch) {
-		if err := ctx.Err(); err != nil {
+	for part := range slices.Chunk(prefixes, writeBatch) {
+		if err := s.beginWriting(ctx); err != nil {
 			return n, err
 		}
-		k, err := s.removeAbout(ctx, prefixes, now, which)
+		k, err := 0, s.commit(ctx) // what is to be changed has to be there
+		if err == nil {
+			k, err = do(part)
+		}
+		s.endWriting()
 		n += k
 		if err != nil {
 			return n, err

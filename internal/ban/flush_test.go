@@ -1,11 +1,13 @@
 package ban
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -151,5 +153,74 @@ func TestRemoveWhereInParts(t *testing.T) {
 	}
 	if n, err := s.RemoveWhere(t.Context(), Where{All: true}); n != 500 || err != nil {
 		t.Errorf("the second time: %d, %v", n, err)
+	}
+}
+
+// Whoever waits to store decisions while thousands are ended or released waits for
+// one part of them: the stream would stand still all the while. What a breaker holds
+// until it is closed is released with the rest.
+func TestManyGiveWayToCommits(t *testing.T) {
+	for name, many := range map[string]func(context.Context, *Store) (int, error){
+		"unban": func(ctx context.Context, s *Store) (int, error) {
+			return s.RemoveWhere(ctx, Where{Scenario: probing.Name})
+		},
+		"release": func(ctx context.Context, s *Store) (int, error) { return s.Release(ctx, "", false) },
+		"drop":    func(ctx context.Context, s *Store) (int, error) { return s.Release(ctx, "", true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newClock()
+				var s *Store
+				late := alert("203.0.113.9/32", noon)
+				parts, stored := 0, false
+				st := &slow{storage: newMemory(), meanwhile: func(b batch) error {
+					if len(b.end)+len(b.free) == 0 {
+						return nil
+					}
+					switch parts++; parts {
+					case 1:
+						s.Alert(late)
+						go func() {
+							if err := s.Commit(t.Context()); err != nil {
+								t.Error(err)
+							}
+							stored = true
+						}()
+					case 2:
+						synctest.Wait()
+						if !stored {
+							t.Error("a commit waits for more than one part")
+						}
+					}
+					synctest.Wait()
+					return nil
+				}}
+				s = testStore(t, Config{Now: c.Now, PerMinute: 1}, st)
+				const all = 2*writeBatch + 500
+				for i := range all {
+					s.Alert(alert(netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)}), 32).String(), noon))
+				}
+				mustCommit(t, s)
+				n, err := many(t.Context(), s)
+				if err != nil || n < all-1 {
+					t.Fatalf("%d, %v", n, err)
+				}
+				var held int
+				for _, d := range listAll(t, s, Query{}) {
+					if d.Held != "" {
+						held++
+					}
+				}
+				_, inForce := s.Lookup(late.Client, noon)
+				switch {
+				case name == "release" && (held != 0 || !inForce):
+					t.Errorf("%d are held after the release, the late one in force: %v", held, inForce)
+				case name == "drop" && (held != 0 || inForce):
+					t.Errorf("%d are held after the drop, the late one in force: %v", held, inForce)
+				case name == "unban" && held != 1:
+					t.Errorf("%d are held, want the one that came meanwhile", held)
+				}
+			})
+		})
 	}
 }

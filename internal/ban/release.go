@@ -4,14 +4,15 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
 	"go.uber.org/zap"
 )
 
-// writeBatch is how many decisions are ended or released in one transaction, so
-// that commits go in between.
+// writeBatch is how many prefixes lose or free their decisions in one transaction.
+// Commits go in between.
 const writeBatch = 1000
 
 // Breaker is a circuit breaker that is open, or has something to count.
@@ -87,24 +88,34 @@ func (s *Store) Release(ctx context.Context, scenario string, drop bool) (int, e
 }
 
 func (s *Store) release(ctx context.Context, scenario string, drop bool) (int, error) {
-	if err := s.beginWriting(ctx); err != nil {
-		return 0, err
-	}
-	defer s.endWriting()
-	if err := s.commit(ctx); err != nil {
-		return 0, err
-	}
-	now := s.now()
 	which := func(d *Decision) bool { return d.Held != "" && (scenario == "" || d.Scenario == scenario) }
-	n, err := 0, error(nil)
-	if drop {
-		n, err = s.removeAll(ctx, now, which)
-	} else {
-		n, err = s.freeAll(ctx, now, which)
+	part := func(prefixes []netip.Prefix) (int, error) {
+		if drop {
+			return s.removeAbout(ctx, prefixes, s.now(), which)
+		}
+		return s.freeAbout(ctx, prefixes, s.now(), which)
 	}
+	n, err := s.inParts(ctx, s.prefixesOf(which), part)
 	if err != nil {
 		return n, err
 	}
+	if err := s.beginWriting(ctx); err != nil {
+		return n, err
+	}
+	defer s.endWriting()
+	// The breaker was open all the while, so more is held by now: what has come
+	// since, which nothing can follow before writing is free again.
+	if err := s.commit(ctx); err != nil {
+		return n, err
+	}
+	for prefixes := range slices.Chunk(s.prefixesOf(which), writeBatch) {
+		k, err := part(prefixes)
+		n += k
+		if err != nil {
+			return n, err
+		}
+	}
+	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if scenario == "" {
@@ -129,31 +140,33 @@ func (s *Store) release(ctx context.Context, scenario string, drop bool) (int, e
 	return n, nil
 }
 
-// freeAll lets held decisions be enforced. writing is held.
-func (s *Store) freeAll(ctx context.Context, now time.Time, which func(*Decision) bool) (int, error) {
+// freeAbout lets held decisions in force at now about prefixes be enforced, in one
+// transaction. writing is held.
+func (s *Store) freeAbout(ctx context.Context, prefixes []netip.Prefix, now time.Time, which func(*Decision) bool) (int, error) {
 	var ids []string
-	for _, h := range s.index.table.Load().All() {
-		for _, e := range h.entries {
+	for _, p := range prefixes {
+		for _, e := range s.index.get(p) {
 			if e.d.InForce(now) && which(e.d) {
 				ids = append(ids, e.d.ID)
 			}
 		}
 	}
-	n := 0
-	for ids := range slices.Chunk(ids, writeBatch) {
-		if err := s.write(ctx, batch{free: ids}); err != nil {
-			return n, err
-		}
-		s.mu.Lock()
-		for _, id := range ids {
-			if e := s.known[id]; e != nil && e.stored { // others are in the queue
-				s.free(e)
-				n++
-			}
-		}
-		s.mu.Unlock()
-		s.journal.wake()
+	if len(ids) == 0 {
+		return 0, nil
 	}
+	if err := s.write(ctx, batch{free: ids}); err != nil {
+		return 0, err
+	}
+	n := 0
+	s.mu.Lock()
+	for _, id := range ids {
+		if e := s.known[id]; e != nil && e.stored && which(e.d) { // others are in the queue, or were ended
+			s.free(e)
+			n++
+		}
+	}
+	s.mu.Unlock()
+	s.journal.wake()
 	return n, nil
 }
 
