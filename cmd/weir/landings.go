@@ -25,7 +25,8 @@ type landings struct {
 	waiting atomic.Int64 // landings of which the log has shown nothing yet
 	mu      sync.RWMutex
 	table   bart.Table[*landing]
-	full    int // entries at which those that ended are dropped
+	full    int   // entries at which those that ended are dropped
+	again   int64 // Unix ms before which it is no use to look for such
 }
 
 // landing is one decision in an IP set.
@@ -46,7 +47,7 @@ func newLandings(reg prometheus.Registerer) *landings {
 }
 
 // land notes that a decision is in an IP set, and reports whether it was in none
-// before.
+// before. Of those that nothing is kept of, each target tells anew.
 func (l *landings) land(d *ban.Decision, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,7 +55,7 @@ func (l *landings) land(d *ban.Decision, now time.Time) bool {
 	if ok && before.created == d.Created.UnixMilli() {
 		return false
 	}
-	if !ok && l.table.Size() >= l.full && !l.makeRoom(now.UnixMilli()) {
+	if !ok && l.table.Size() >= l.full && (now.UnixMilli() < l.again || !l.makeRoom(now.UnixMilli())) {
 		return true
 	}
 	if !ok || before.seen.Load() {
@@ -78,7 +79,10 @@ func (l *landings) makeRoom(now int64) bool {
 	for _, p := range over {
 		l.table.Delete(p)
 	}
-	l.full = min(max(1024, 2*l.table.Size()), mostLandings)
+	if l.full = min(max(1024, 2*l.table.Size()), mostLandings); l.full == mostLandings {
+		// Each look takes milliseconds, in which no log line is judged.
+		l.again = now + time.Minute.Milliseconds()
+	}
 	return l.table.Size() < l.full
 }
 

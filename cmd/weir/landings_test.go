@@ -78,6 +78,14 @@ func TestLandingsAreBounded(t *testing.T) {
 	if size := l.table.Size(); size != mostLandings || l.waiting.Load() != mostLandings {
 		t.Errorf("%d kept, %d wait to be seen; want %d", size, l.waiting.Load(), mostLandings)
 	}
+	// What is too much costs no look at all the others, but for one a minute.
+	looked := l.again
+	for n := range 100 {
+		land(12, n, begin.Add(30*time.Second))
+	}
+	if l.again != looked {
+		t.Error("it was looked for room again within a minute")
+	}
 	land(11, 0, begin.Add(time.Hour))
 	if size := l.table.Size(); size != 1 || l.waiting.Load() != 1 {
 		t.Errorf("an hour later %d are kept and %d wait, want 1", size, l.waiting.Load())

@@ -357,7 +357,8 @@ func (s *service) lifted(prefixes []netip.Prefix, _ time.Time) {
 func (s *service) accepted(prefixes []netip.Prefix, at time.Time) {
 	for _, p := range prefixes {
 		d, ok := s.store.Lookup(p, at)
-		if !ok || d.Created.Before(s.began) || !s.landed.land(&d, at) {
+		// What a list names nobody decided, and nobody waits for.
+		if !ok || d.Origin == ban.OriginList || d.Created.Before(s.began) || !s.landed.land(&d, at) {
 			continue
 		}
 		if !d.Arrived.IsZero() {
