@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
 	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
+	"github.com/gaissmai/bart"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/awshttp"
@@ -28,16 +29,18 @@ import (
 // share nothing but the store and the budgets, so that none waits for another.
 type target struct {
 	config.Target
+	alone  bool // there is no other target
 	writer *waf.Writer
-	found  atomic.Pointer[map[netip.Prefix]bool] // what its IP sets held that nothing explained
+	found  atomic.Pointer[bart.Lite] // what its IP sets held that nothing explained; nil: nothing
 }
 
 // newTargets makes a writer for each target. It calls nothing of AWS.
 func (s *service) newTargets(cloud aws.Config, reg prometheus.Registerer) error {
 	budgets := waf.NewBudgets()
 	var errs []error
-	for _, ct := range s.cfg.Targets() {
-		t := &target{Target: ct}
+	all := s.cfg.Targets()
+	for _, ct := range all {
+		t := &target{Target: ct, alone: len(all) == 1}
 		log := s.log.Named("waf")
 		if t.Name != config.DefaultTarget {
 			log = log.Named(t.Name)
@@ -98,7 +101,7 @@ func (t *target) filters() bool { return len(t.Scenarios)+len(t.Origins)+len(t.A
 
 // take says which decisions t takes; nil: all.
 func (t *target) take() func(*ban.Decision) bool {
-	if !t.filters() {
+	if t.alone && !t.filters() {
 		return nil
 	}
 	return t.takes
@@ -109,7 +112,7 @@ func (t *target) take() func(*ban.Decision) bool {
 func (t *target) takes(d *ban.Decision) bool {
 	if d.Origin == ban.OriginAdopted {
 		found := t.found.Load()
-		return found != nil && (*found)[d.Prefix]
+		return found != nil && found.LookupPrefix(d.Prefix)
 	}
 	return oneOf(t.Actions, string(d.Action)) && oneOf(t.Origins, string(d.Origin)) &&
 		(d.Scenario == "" || len(t.Scenarios) == 0 || slices.ContainsFunc(t.Scenarios, func(p string) bool { return nameFits(p, d.Scenario) }))
@@ -126,13 +129,18 @@ func nameFits(pattern, name string) bool {
 	return name == pattern
 }
 
-// note keeps what the sets of t held at start.
+// note keeps what the sets of t held, besides what is known of that: a set that comes
+// late, or the last write of who led before, is told of by itself. It is for one
+// goroutine.
 func (t *target) note(held []waf.Entry) {
-	found := make(map[netip.Prefix]bool, len(held))
-	for i := range held {
-		found[held[i].Prefix] = true
+	found := new(bart.Lite)
+	if before := t.found.Load(); before != nil {
+		found = before.Clone()
 	}
-	t.found.Store(&found)
+	for i := range held {
+		found.Insert(held[i].Prefix)
+	}
+	t.found.Store(found)
 }
 
 // entryOf is a decision as a writer wants it.

@@ -35,11 +35,15 @@ func TestTakes(t *testing.T) {
 	login := ban.Decision{Prefix: p, Action: ban.Block, Origin: ban.OriginScenario, Scenario: "http-login-slow"}
 	manual := ban.Decision{Prefix: p, Action: ban.Captcha, Origin: ban.OriginManual}
 	adopted := ban.Decision{Prefix: p, Action: ban.Block, Origin: ban.OriginAdopted}
+	all := &target{alone: true}
+	if all.take() != nil {
+		t.Error("the only target, which takes everything, chooses")
+	}
 	for _, tt := range []struct {
 		scenarios, origins, actions string
 		login, manual, adopted      bool
 	}{
-		{"", "", "", true, true, true},
+		{"", "", "", true, true, false},
 		{"http-login-slow", "", "", true, true, false},
 		{"http-login*", "", "", true, true, false},
 		{"http-login", "", "", false, true, false},
@@ -55,7 +59,7 @@ func TestTakes(t *testing.T) {
 		}
 		target := &target{Target: config.Target{Scenarios: split(tt.scenarios), Origins: split(tt.origins), Actions: split(tt.actions)}}
 		take := target.take()
-		takes := func(d ban.Decision) bool { return take == nil || take(&d) }
+		takes := func(d ban.Decision) bool { return take(&d) }
 		if takes(login) != tt.login || takes(manual) != tt.manual || takes(adopted) != tt.adopted {
 			t.Errorf("%+v: takes %t, %t, %t", tt, takes(login), takes(manual), takes(adopted))
 		}
@@ -63,6 +67,11 @@ func TestTakes(t *testing.T) {
 		target.note([]waf.Entry{{Prefix: p}})
 		if !takes(adopted) {
 			t.Errorf("%+v: does not take what its own IP set held", tt)
+		}
+		// And so it does when more of that comes to light.
+		target.note([]waf.Entry{{Prefix: netip.MustParsePrefix("192.0.2.2/32")}})
+		if !takes(adopted) {
+			t.Errorf("%+v: does not take any more what its own IP set held", tt)
 		}
 	}
 }
@@ -390,7 +399,7 @@ func TestDeposed(t *testing.T) {
 // What the sets held at start and nothing explains stays with the action that its
 // set is for, in the target where it was found.
 func TestAdoptedAsFound(t *testing.T) {
-	m := newMarket(t, "targets:\n- {name: site, sets: weir-, origins: [scenario, manual]}\n- {name: shop, scope: REGIONAL, region: eu-central-1, sets: shop-, origins: [manual]}\n",
+	m := newMarket(t, "targets:\n- {name: site, sets: weir-}\n- {name: shop, scope: REGIONAL, region: eu-central-1, sets: shop-, origins: [manual]}\n",
 		observer{}, held{"us-east-1", "weir-captcha-v4-0", "45.9.1.1/32"}, held{"eu-central-1", "shop-block-v4-0", "45.9.1.2/32"})
 	eventually(t, "the service is ready, and knows of both", func() bool {
 		return len(m.service.notReady()) == 0 && len(m.service.store.Covering(netip.MustParsePrefix("45.9.1.1/32"), time.Now())) == 1 &&
