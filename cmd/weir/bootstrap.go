@@ -56,8 +56,8 @@ func runBootstrap(ctx context.Context, w *world) error {
 	if err := checkRemoval(fs, *remove); err != nil {
 		return err
 	}
-	targets, err := operated(cfg, *named)
-	if err == nil && len(targets) > 1 {
+	targets, elsewhere, err := operated(cfg, *named)
+	if err == nil && len(targets)+len(elsewhere) > 1 {
 		err = usageError("there are several targets, in different places: say which by -target")
 	}
 	if err != nil {
@@ -104,22 +104,38 @@ func bootstrap(ctx context.Context, cloud aws.Config, client *wafv2.Client, leas
 
 // operated gives the targets that an operator means by a name: all for none, but
 // each place once. Operators act with their own credentials, as the role that the
-// service takes on must not have their rights.
-func operated(cfg *config.Config, name string) ([]config.Target, error) {
-	var list []config.Target
+// service takes on must not have their rights. Credentials are good for one account:
+// elsewhere names targets of a place that is given already, but in another account.
+func operated(cfg *config.Config, name string) (list []config.Target, elsewhere []string, err error) {
 	var names []string
 	for _, t := range cfg.Targets() {
 		names = append(names, t.Name)
-		t.Role = ""
-		same := func(o config.Target) bool { return o.Scope == t.Scope && o.Region == t.Region }
-		if t.Name == name || name == "" && !slices.ContainsFunc(list, same) {
+		if name != "" && t.Name != name {
+			continue
+		}
+		i := slices.IndexFunc(list, func(o config.Target) bool { return o.Scope == t.Scope && o.Region == t.Region })
+		switch {
+		case i < 0:
 			list = append(list, t)
+		case accountOf(list[i].Role) != accountOf(t.Role):
+			elsewhere = append(elsewhere, t.Name)
 		}
 	}
-	if len(list) == 0 {
-		return nil, usageError("-target %s: there is no such target, only %s", name, strings.Join(names, ", "))
+	for i := range list {
+		list[i].Role = ""
 	}
-	return list, nil
+	if len(list) == 0 {
+		return nil, nil, usageError("-target %s: there is no such target, only %s", name, strings.Join(names, ", "))
+	}
+	return list, elsewhere, nil
+}
+
+// accountOf gives the account of a role's ARN; "" = there is no role.
+func accountOf(role string) string {
+	if parts := strings.SplitN(role, ":", 6); len(parts) == 6 {
+		return parts[4]
+	}
+	return ""
 }
 
 // bootstrapDemo prepares the stand-ins as a person would prepare an account.

@@ -42,7 +42,7 @@ func runPanic(ctx context.Context, w *world) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootstrapPatience)
 	defer cancel()
-	targets, err := operated(cfg, *named)
+	targets, elsewhere, err := operated(cfg, *named)
 	if err != nil {
 		return err
 	}
@@ -53,6 +53,9 @@ func runPanic(ctx context.Context, w *world) error {
 			Scope: waftypes.Scope(t.Scope), Prefix: *prefix, WebACL: *webACL, Mode: mode, Logger: log,
 		})
 		items, errs = append(items, report.Items...), append(errs, err)
+	}
+	for _, name := range elsewhere {
+		errs = append(errs, fmt.Errorf("target %s is in an account of its own, and nothing was done there: run this again with -target %s and credentials of that account", name, name))
 	}
 	tw := tabwriter.NewWriter(w.stdout, 0, 0, 2, ' ', 0)
 	for _, i := range items {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -150,5 +152,39 @@ func TestTheWritersRights(t *testing.T) {
 	slices.Sort(can)
 	if !slices.Equal(may, can) {
 		t.Errorf("deploy/task-role.json allows %v of WAFv2, a Writer can call %v", may, can)
+	}
+}
+
+// An operator's credentials are good for one account: what lies in another is named,
+// and not passed over.
+func TestOperatedNamesOtherAccounts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "targets.yaml")
+	err := os.WriteFile(file, []byte(`targets:
+  - {name: site, sets: [site-]}
+  - {name: same, sets: [same-]}
+  - {name: api, scope: REGIONAL, region: eu-west-1}
+  - {name: shop, role: "arn:aws:iam::210987654321:role/weir"}
+`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := testSettings(t, "WEIR_WAF_TARGETS="+file)
+	for name, want := range map[string]struct{ list, elsewhere string }{
+		"":     {"[site api]", "[shop]"},
+		"shop": {"[shop]", "[]"},
+	} {
+		list, elsewhere, err := operated(cfg, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, target := range list {
+			if names = append(names, target.Name); target.Role != "" {
+				t.Errorf("target %s: operators do not take on the role %s", target.Name, target.Role)
+			}
+		}
+		if got := fmt.Sprint(names); got != want.list || fmt.Sprint(elsewhere) != want.elsewhere {
+			t.Errorf("-target %q: %s, elsewhere %s; want %s, elsewhere %s", name, got, elsewhere, want.list, want.elsewhere)
+		}
 	}
 }
