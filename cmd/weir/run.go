@@ -21,6 +21,7 @@ func runService(ctx context.Context, w *world) error {
 	fs := newFlags(w, "run", "", "Runs the service until it gets SIGTERM.")
 	loader := config.Register(fs)
 	loader.Require("WEIR_KINESIS_STREAM")
+	checkLists(loader)
 	cfg, log, cloud, err := enter(ctx, w, fs, loader)
 	if err != nil {
 		return err

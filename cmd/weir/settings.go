@@ -26,6 +26,9 @@ func loadSettings(l *config.Loader, w *world) (*config.Config, error) {
 		return err
 	}, "WEIR_LOG_FIELDS")
 	l.Check(func(c *config.Config) error {
+		if c.API.Token == "" { // whether that will do, the settings judge themselves
+			return nil
+		}
 		return api.CheckListen(c.API.Listen, c.API.Token)
 	}, "WEIR_API_TOKEN", "WEIR_API_LISTEN")
 	checkTargets(l, checkScenarios(l))
@@ -34,6 +37,25 @@ func loadSettings(l *config.Loader, w *world) (*config.Config, error) {
 		return nil, &codedError{exitConfig, err}
 	}
 	return cfg, nil
+}
+
+// checkLists has it judged, for a command that reads the imported lists, whether
+// they can be read.
+func checkLists(l *config.Loader) {
+	l.Check(func(c *config.Config) error {
+		var errs []error
+		for _, path := range c.Ban.Lists {
+			f, err := os.Open(path)
+			if err == nil {
+				_, err = f.Read(make([]byte, 1))
+				f.Close()
+			}
+			if err != nil && !errors.Is(err, io.EOF) {
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
+	}, "WEIR_BAN_LISTS")
 }
 
 // checkScenarios has the scenarios read and compiled, where a command has the
@@ -152,6 +174,7 @@ func newLogger(cfg *config.Config, out io.Writer) (*zap.Logger, error) {
 func runConfig(_ context.Context, w *world) error {
 	fs := newFlags(w, "config", "", "Prints every setting, its value and where it came from. Secrets are hidden.\nThe exit code is 78 when a setting is wrong.")
 	loader := config.Register(fs)
+	checkLists(loader)
 	if err := parseFlags(fs, w); err != nil {
 		return err
 	}

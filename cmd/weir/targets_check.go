@@ -36,17 +36,18 @@ func checkTargets(l *config.Loader, loaded func() []scenario.Scenario) {
 		return err
 	}, "WEIR_WAF_SETS", "WEIR_WAF_SCOPE", "WEIR_WAF_TARGETS")
 	l.Check(func(c *config.Config) error {
-		if c.WAF.Targets == "" {
+		all := c.Targets()
+		if c.WAF.Targets == "" || all[0].Where == "" { // of a file without any it is told
 			return nil
 		}
 		var errs []error
-		owned := make([]waf.Selection, 0, len(c.Targets()))
-		for i, t := range c.Targets() {
+		owned := make([]waf.Selection, 0, len(all))
+		for i, t := range all {
 			sets, err := waf.ParseSets(t.Sets, waftypes.Scope(t.Scope))
 			errs = append(errs, at(t.Where, "sets", err), at(t.Where, "actions", checkWords(t.Actions, ban.Actions())),
 				at(t.Where, "origins", checkWords(t.Origins, ban.Origins())), at(t.Where, "scenarios", checkNames(t.Scenarios, loaded())))
-			for j, other := range c.Targets()[:i] {
-				if t.Scope == other.Scope && t.Region == other.Region && t.Role == other.Role {
+			for j, other := range all[:i] {
+				if !t.Wrong && !other.Wrong && t.Scope == other.Scope && t.Region == other.Region && t.Role == other.Role {
 					errs = append(errs, at(t.Where, "sets", checkApart(sets, owned[j], other.Name)))
 				}
 			}

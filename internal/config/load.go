@@ -261,21 +261,33 @@ func takeScenarios(c *Config, settings []setting, vars map[string]string) (errs 
 	return errs
 }
 
-// blame puts an error, and each of those that it joins, down to the first of the
-// named settings.
+// blame puts an error, or each of those that it joins, down to the first of the
+// named settings. What that is for is not said of each of many.
 func blame(names []string, err error) error {
 	if len(names) == 0 {
 		return err
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var errs []error
-		for _, err := range joined.Unwrap() {
-			errs = append(errs, blame(names, err))
-		}
-		return errors.Join(errs...)
-	}
 	s := mustFind(names[0])
-	return s.blame(err)
+	if _, joined := err.(interface{ Unwrap() []error }); !joined {
+		return s.blame(err)
+	}
+	var errs []error
+	for _, err := range leaves(err) {
+		errs = append(errs, fmt.Errorf("%s: %w", s.label(), err))
+	}
+	return errors.Join(errs...)
+}
+
+// leaves gives the errors that an error joins, or that itself.
+func leaves(err error) (list []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, err := range joined.Unwrap() {
+		list = append(list, leaves(err)...)
+	}
+	return list
 }
 
 // blame says which setting an error is about, and what that is for.

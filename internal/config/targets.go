@@ -23,6 +23,7 @@ const cloudFrontRegion = "us-east-1"
 type Target struct {
 	Name  string // in metrics, logs and commands
 	Where string // "targets.yaml:3"; "" = plain settings describe it
+	Wrong bool   // some of what the file says of it makes no sense, and is as plain settings say
 
 	Scope      string // "CLOUDFRONT" or "REGIONAL"
 	Region     string // "" = that of the AWS configuration; never another than us-east-1 for CLOUDFRONT
@@ -104,7 +105,8 @@ func (t *Target) keys() map[string]kind {
 var targetForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$`)
 
 // readTargets reads the file that lists targets, if there is one. Its error joins
-// one for everything that is wrong, each with file, line and key.
+// one for everything that is wrong, each with file, line and key. What makes sense
+// all the same is for the checks that come later, so that all is told at once.
 func (l *Loader) readTargets(c *Config) error {
 	if c.WAF.Targets == "" {
 		return nil
@@ -117,14 +119,12 @@ func (l *Loader) readTargets(c *Config) error {
 	return err
 }
 
-// parseTargets reads targets, each of which begins as base.
+// parseTargets reads targets, each of which begins as base. With an error it gives
+// those that it could read.
 func parseTargets(file, text string, base Target) ([]Target, error) {
 	p := &targetsParser{file: file, base: base, lines: make(map[string]int)}
 	p.document(text)
-	if err := errors.Join(p.errs...); err != nil {
-		return nil, err
-	}
-	return p.list, nil
+	return p.list, errors.Join(p.errs...)
 }
 
 type targetsParser struct {
@@ -194,7 +194,7 @@ func (p *targetsParser) target(n *yaml.Node) {
 		p.fail(n.Line, "targets", "a target has to be a mapping of keys to values")
 		return
 	}
-	t := p.base
+	t, before := p.base, len(p.errs)
 	t.Name, t.Where = "", fmt.Sprintf("%s:%d", p.file, n.Line)
 	kinds := t.keys()
 	known := make([]string, 0, len(kinds))
@@ -224,6 +224,7 @@ func (p *targetsParser) target(n *yaml.Node) {
 	if t.Name != "" {
 		p.lines[t.Name] = n.Line
 	}
+	t.Wrong = len(p.errs) > before
 	p.list = append(p.list, t)
 }
 

@@ -76,11 +76,15 @@ func TestTargetMistakes(t *testing.T) {
 		{"targets:\n- name: a\n  block_status: 200", `f:3: block_status: got "200", want an HTTP status`},
 	} {
 		list, err := parseTargets("f", tc.text, Target{Scope: "CLOUDFRONT", Sets: []string{"weir-"}})
-		if err == nil || !strings.HasPrefix(err.Error(), tc.want) || list != nil {
+		if err == nil || !strings.HasPrefix(err.Error(), tc.want) {
 			t.Errorf("%q:\ngot  %v, %v\nwant %s", tc.text, list, err, tc.want)
 		}
 	}
-	_, err := load(t, []string{"WEIR_WAF_TARGETS=testdata/none.yaml"})
+	list, err := parseTargets("f", "targets:\n- {name: a, origins: heaven}\n- {name: b, scop: REGIONAL, origins: hell}\n- 5", Target{Scope: "CLOUDFRONT"})
+	if err == nil || len(list) != 2 || list[0].Wrong || !list[1].Wrong || list[1].Origins[0] != "hell" {
+		t.Errorf("of a file with mistakes in it %+v is left, %v", list, err)
+	}
+	_, err = load(t, []string{"WEIR_WAF_TARGETS=testdata/none.yaml"})
 	if err == nil || !strings.Contains(err.Error(), "WEIR_WAF_TARGETS (-waf-targets): read the targets: open testdata/none.yaml") {
 		t.Errorf("got %v", err)
 	}
