@@ -3,6 +3,7 @@ package waf
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
@@ -84,12 +85,14 @@ func (p *plan) failed(w *write, now time.Time, how outcome, err error) *entry {
 	p.writing.note(now, how, err)
 	switch how {
 	case throttled:
+		p.throttles++
 		p.writes.throttled(now)
 		p.suspect()
 	case conflict:
 		s.supersede(s.token)
 		s.refused, s.contested = true, now
 		s.conflicts++
+		p.conflicts++
 		p.suspect()
 	case ambiguous:
 		s.known, s.readAfter = false, now
@@ -168,6 +171,27 @@ func (p *plan) shun(e *entry, now int64) {
 	e.poison = true
 	p.in(e)
 	p.expose(e, now)
+}
+
+// pardon tries again what AWS refused long ago: it need not have been this entry's
+// fault, where AWS named none.
+func (p *plan) pardon(now time.Time) {
+	before := now.Add(-shutFor).UnixMilli()
+	for i := range p.pools {
+		var again []*entry
+		for e, since := range p.pools[i].poison {
+			if since <= before {
+				again = append(again, e)
+			}
+		}
+		slices.SortFunc(again, func(a, b *entry) int { return a.prefix.Compare(b.prefix) })
+		for _, e := range again {
+			p.out(e)
+			e.poison, e.since = false, now.UnixMilli()
+			p.in(e)
+			p.revive(e)
+		}
+	}
 }
 
 // wantLists reports whether a list waits for a slot.

@@ -41,7 +41,7 @@ func (p *plan) balance(pl *pool, now int64) {
 // rebalance is one round of balance.
 func (p *plan) rebalance(pl *pool, now int64) {
 	room := pl.room(p.capacity)
-	if (len(pl.pending) > room-p.reserve || len(pl.spilled.list) > 0) && p.bundle(pl, now) {
+	if (len(pl.pending) > room || len(pl.spilled.list) > 0) && p.bundle(pl, now) {
 		room = pl.room(p.capacity)
 	}
 	room = p.restore(pl, room)
@@ -58,7 +58,7 @@ func (p *plan) spill(pl *pool, room int, now int64) {
 			others = append(others, e)
 		}
 	}
-	over := len(others) - max(0, min(room-p.reserve, room-(len(pl.pending)-len(others))))
+	over := len(others) - max(0, room-(len(pl.pending)-len(others)))
 	if over <= 0 {
 		return
 	}
@@ -90,7 +90,7 @@ func (p *plan) evict(e *entry, yes bool) {
 
 // recall gives room to the most valuable of what was evicted.
 func (p *plan) recall(pl *pool, room int, now int64) {
-	for e := pl.spilled.top(); e != nil && room-p.reserve > len(pl.pending); e = pl.spilled.top() {
+	for e := pl.spilled.top(); e != nil && room > len(pl.pending); e = pl.spilled.top() {
 		if rest := e.moved + restFor.Milliseconds(); e.moved != 0 && rest > now {
 			pl.again = earliest(pl.again, rest)
 			return
@@ -183,7 +183,7 @@ func (p *plan) wait(pl *pool, short int, now int64) {
 
 // restore lets displaced entries stay after all, as far as there is room now.
 func (p *plan) restore(pl *pool, room int) int {
-	for room-p.reserve > len(pl.pending) && len(pl.displaced) > 0 {
+	for room > len(pl.pending) && len(pl.displaced) > 0 {
 		last := len(pl.displaced) - 1
 		e := pl.displaced[last]
 		if pl.displaced = pl.displaced[:last]; !e.displaced {

@@ -167,6 +167,9 @@ func (w *Writer) get(ctx context.Context, s *set) {
 	m := w.plan.got(s, r, now)
 	w.mu.Unlock()
 	w.metrics.strange.Add(float64(m.strange))
+	if m.drift {
+		w.metrics.repairs.Inc()
+	}
 	w.landed(m.landed, now)
 	w.removed(s, m.removed, now)
 }

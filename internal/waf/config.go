@@ -30,9 +30,9 @@ type Entry struct {
 }
 
 // Config is what a [Writer] is made from. The funcs are called by the goroutine
-// that Run runs on, or by one that is in Diff or Preview, one at a time; so none
-// of them holds up detection, each may take its time at the price of later writes,
-// and none may call the Writer's Diff, Preview or Reconcile.
+// that Run runs on, or, between two of its steps, by one that is in Diff or Preview,
+// one at a time; so none of them holds up detection, each may take its time at the
+// price of later writes, and none may call the Writer's Diff, Preview or Reconcile.
 type Config struct {
 	Client API
 	Scope  types.Scope // CLOUDFRONT (all calls go to us-east-1) or REGIONAL
@@ -45,7 +45,6 @@ type Config struct {
 	DriftPeriod     time.Duration // between two ListIPSets that show other people's writes; 0 = 60 s
 	CallTimeout     time.Duration // of each call; 0 = 5 s
 	Capacity        int           // entries to put into a set, 1 to 10,000; 0 = 10,000
-	Reserve         int           // entries that a pool keeps free for manual bans; 0 = none: a manual ban displaces the least valuable one in the same write
 	Fallback        string        // action of entries whose own no IP set is for: "block" (also ""), "captcha", "challenge", "count" or "none". Those to count never fall back
 	DryRun          bool          // never write: Diff and Preview say what would be written
 
@@ -115,7 +114,6 @@ func (cfg *Config) settings() (settings, error) {
 	check(cfg.WritesPerSecond >= 0.01 && cfg.WritesPerSecond <= 1, "%v writes a second: allowed are 0.01 to 1", cfg.WritesPerSecond)
 	check(cfg.Grace >= 0 && cfg.DriftPeriod > 0 && cfg.CallTimeout > 0, "a grace, drift period or call timeout is negative")
 	check(cfg.Capacity > 0 && cfg.Capacity <= setLimit, "capacity of %d: an IP set takes 1 to %d entries", cfg.Capacity, setLimit)
-	check(cfg.Reserve >= 0, "reserve of %d: it may not be negative", cfg.Reserve)
 	if err := errors.Join(errs...); err != nil {
 		return settings{}, fmt.Errorf("AWS WAF writer: %w", err)
 	}
@@ -132,7 +130,7 @@ func (cfg *Config) settings() (settings, error) {
 		cfg.Registerer = prometheus.NewRegistry()
 	}
 	return settings{
-		selection: selection, capacity: cfg.Capacity, budget: cfg.Budget, rate: cfg.WritesPerSecond, reserve: cfg.Reserve,
+		selection: selection, capacity: cfg.Capacity, budget: cfg.Budget, rate: cfg.WritesPerSecond,
 		grace: cfg.Grace, period: cfg.DriftPeriod, fallback: fall, dry: cfg.DryRun,
 		filter: cfg.Filter, lookup: cfg.Lookup, ended: cfg.Ended, allowed: cfg.Allowed, removals: cfg.Removed != nil,
 	}, nil

@@ -150,7 +150,7 @@ func (p *plan) in(e *entry) {
 	case spilled:
 		pl.spilled.add(e)
 	case shut:
-		pl.poison[e] = true
+		pl.poison[e] = p.looked.UnixMilli()
 	}
 	if s == nil {
 		return

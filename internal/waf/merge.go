@@ -25,6 +25,7 @@ type merged struct {
 	landed  []*entry       // written by a call of ours that seemed to fail
 	removed []netip.Prefix // bans in force that a person took out
 	strange int            // entries that people added
+	drift   bool           // others had changed the set, beyond what we had been about to
 }
 
 // got takes a reading. An old one, from before a write of ours, is not believed:
@@ -46,7 +47,9 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 	}
 	var m merged
 	if s.adopted && s.first == nil {
-		m = p.absorb(s, r, false, now)
+		if m = p.absorb(s, r, false, now); m.drift {
+			p.repairs++
+		}
 	} else { // what is wanted of its pool is known when the next pass has seen that it has a set
 		s.first = &r
 	}
@@ -161,7 +164,9 @@ func (p *plan) absorb(s *set, r reading, first bool, now time.Time) merged {
 			missed = append(missed, e)
 		}
 	}
+	m.drift = m.strange > 0
 	for _, e := range missed {
+		m.drift = m.drift || !e.class.leaves()
 		if !e.hand && e.wanted && !e.poison {
 			m.removed = append(m.removed, e.bans()...)
 		}

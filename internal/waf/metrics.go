@@ -52,7 +52,7 @@ func newMetrics(reg prometheus.Registerer, target string) *metrics {
 			Name: "waf_deposed", Help: "1 when an IP set bears the epoch of a later leader: nothing is written any more.",
 		}),
 		repairs: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "waf_repairs_total", Help: "IP sets read because others had changed them.",
+			Name: "waf_repairs_total", Help: "IP sets that others were found to have changed, merged since.",
 		}),
 		look: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "waf_look_seconds", Help: "Time to compare everything in force with the IP sets.",

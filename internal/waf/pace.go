@@ -20,8 +20,6 @@ func newPacer(perSecond float64) pacer {
 	return pacer{every: time.Duration(float64(time.Second) / perSecond)}
 }
 
-func (p *pacer) free(now time.Time) bool { return !now.Before(p.next) }
-
 // interval is what lies between two calls at present.
 func (p *pacer) interval(now time.Time) time.Duration {
 	if now.Before(p.slow) {

@@ -15,6 +15,7 @@ const (
 	endsGap      = 250 * time.Millisecond // between looks at what has ended
 	signAfter    = 2 * time.Second        // a set that people changed gets a new description
 	boundFor     = time.Minute            // after which a set that cannot be read loses what it may hold
+	shutFor      = time.Hour              // after which an entry that AWS refused is tried again
 	starvedFor   = 5 * time.Minute        // after which an ended ban is worth a slot that others want
 	listGap      = 3 * time.Second        // between two lists, however many hints there are that others write
 	takeover     = 10 * time.Second       // within which a new leader stamps sets before it adds to them
@@ -26,7 +27,6 @@ const (
 type settings struct {
 	selection Selection
 	capacity  int // entries a set
-	reserve   int // entries a pool keeps free for manual bans
 	budget    *Budgets
 	rate      float64       // writes a second
 	grace     time.Duration // an expired ban may stay this long
@@ -82,6 +82,9 @@ type plan struct {
 	orphanErr error
 	reading   trouble // of List and Get
 	writing   trouble // of Update
+	throttles uint64  // writes refused for the rate
+	conflicts uint64  // writes refused because somebody else had written
+	repairs   uint64  // readings that showed what others had changed
 }
 
 func newPlan(cfg settings, now time.Time) *plan {

@@ -12,26 +12,25 @@ type pool struct {
 	sets    []*set // by name
 
 	count     [classes]int
-	wanted    int      // bans in force that may be written
-	enforced  int      // of them held, or under something that is
-	pending   []*entry // in no order
-	oldest    int64    // since when the longest waiting of pending waits; 0 = to be found out
-	spilled   order    // the most valuable first
-	poison    map[*entry]bool
-	worst     order // enforced entries that may be evicted, the least valuable first; kept while ranking
+	wanted    int              // bans in force that may be written
+	enforced  int              // of them held, or under something that is
+	pending   []*entry         // in no order
+	oldest    int64            // since when the longest waiting of pending waits; 0 = to be found out
+	spilled   order            // the most valuable first
+	poison    map[*entry]int64 // those shut out, and since when, Unix ms
+	worst     order            // enforced entries that may be evicted, the least valuable first; kept while ranking
 	ranking   bool
 	displaced []*entry // those that give their room to others, and some that have done so
 	moved     bool     // something changed since the last balance
 	again     int64    // when the next balance is due though nothing moves, Unix ms; 0 = never
 	bundled   int64    // latest attempt to stand wider entries for narrow ones, Unix ms
-	alarm     int      // the share of the room, in percent, that was last warned of
 
 	most  int   // adds that one write may take; 0 = all. Set while a refused entry is looked for
 	tried int64 // latest write attempt, Unix ms
 }
 
 func (pl *pool) init(key poolKey) {
-	*pl = pool{key: key, entries: newIndex(), poison: make(map[*entry]bool)}
+	*pl = pool{key: key, entries: newIndex(), poison: make(map[*entry]int64)}
 	rank := func(e *entry) *int32 { return &e.rank }
 	pl.spilled = order{first: func(a, b *entry) bool { return value(a, b) > 0 }, place: rank}
 	pl.worst = order{first: func(a, b *entry) bool { return value(a, b) < 0 }, place: rank}

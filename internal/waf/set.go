@@ -119,6 +119,22 @@ func (s *set) sum() {
 	}
 }
 
+// overdue is how many bans that ended or were lifted before a time, in Unix ms, the
+// set holds all the same.
+func (s *set) overdue(before int64) int {
+	s.sum()
+	if due := earliest(s.lapsed, s.urgent); due == 0 || due >= before {
+		return 0
+	}
+	n := 0
+	for _, e := range s.members {
+		if e.class == lapsed && e.until < before || e.class == lifted && e.gone < before {
+			n++
+		}
+	}
+	return n
+}
+
 // bind keeps the entries of an unanswered write for their set until that has been
 // read: otherwise set after set would get a copy of them.
 func (p *plan) bind(s *set, entries []*entry) {

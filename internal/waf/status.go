@@ -13,7 +13,7 @@ type Status struct {
 	Accepted  uint64       // of them accepted
 	Throttled uint64       // of them refused for the rate
 	Conflicts uint64       // of them refused because somebody else had written
-	Repairs   uint64       // sets that others had changed, and were set right
+	Repairs   uint64       // readings of sets that others had changed, merged since
 	LastWrite time.Time    // accepted; zero = none yet
 	NextWrite time.Time    // no write before this
 	Rate      float64      // writes a second allowed at present
@@ -91,6 +91,7 @@ type SetStatus struct {
 func (p *plan) status(now time.Time) *Status {
 	st := &Status{
 		At: now, NextWrite: p.writes.next(), Epoch: p.epoch, DryRun: p.dry, Deposed: p.deposed != nil,
+		Throttled: p.throttles, Conflicts: p.conflicts, Repairs: p.repairs,
 		Rate: float64(time.Second) / float64(p.writes.interval(now)), Budget: p.writes.status(now),
 	}
 	var held [poolCount]int
@@ -103,6 +104,7 @@ func (p *plan) status(now time.Time) *Status {
 			is.Family = s.key.family.String()
 			held[s.key.index()] += is.Held
 		}
+		st.Overdue += s.overdue(now.Add(-p.grace).UnixMilli())
 		if s.written.After(st.LastWrite) {
 			st.LastWrite = s.written
 		}

@@ -30,6 +30,7 @@ func (p *plan) look(now time.Time, inForce iter.Seq[Entry]) {
 		}
 	}
 	p.judged = nil
+	p.pardon(now)
 	p.settle(now)
 }
 
