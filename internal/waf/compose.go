@@ -137,17 +137,22 @@ func (b *batch) add(e *entry) {
 // share is how many entries a set that holds some is to take at most. A backlog is
 // spread, so that every set keeps room for bans to ride along with its removals.
 func (p *plan) share(pl *pool, held int) int {
-	const few = 500
-	room := p.capacity - held
-	if len(pl.pending) <= few {
-		return room
-	}
 	total := len(pl.pending)
 	for _, s := range pl.sets {
 		total += s.held() - s.leaving()
 	}
+	return p.level(pl, p.capacity-held, len(pl.pending), total)
+}
+
+// level is share for a set with some room, when so many are pending, and those in
+// the pool's sets make a total with them.
+func (p *plan) level(pl *pool, room, pending, total int) int {
+	const few = 500
+	if pending <= few {
+		return room
+	}
 	level := max(p.capacity*85/100, (total+len(pl.sets)-1)/len(pl.sets))
-	return min(room, max(level-held, few))
+	return min(room, max(level-p.capacity+room, few))
 }
 
 // adds gives the pending entries that a write with room for n takes along, beside

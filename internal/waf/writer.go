@@ -24,6 +24,7 @@ type Writer struct {
 
 	mu       sync.Mutex // of plan; not held during a call of AWS
 	plan     *plan
+	busy     bool   // a step is under way, and knows the plan as it was
 	position uint64 // in the list of changes
 	attempts uint64
 	accepts  uint64
@@ -72,14 +73,21 @@ func (w *Writer) Run(ctx context.Context) error {
 
 // Flush is the last round after Run has returned: it writes what is pending, at
 // the usual pace, until nothing is or ctx ends. An error says how much is left;
-// the sets stay as they are either way.
+// the sets stay as they are either way. A dry run has no last round.
 func (w *Writer) Flush(ctx context.Context) error {
 	p := w.plan
+	if p.dry {
+		return nil
+	}
 	w.mu.Lock()
 	p.drain, p.hurry = true, true
 	p.changed()
 	w.mu.Unlock()
-	defer func() { p.drain = false }()
+	defer func() {
+		w.mu.Lock()
+		p.drain, w.busy = false, false
+		w.mu.Unlock()
+	}()
 	for ctx.Err() == nil {
 		st := w.next()
 		switch st.do {
@@ -90,6 +98,8 @@ func (w *Writer) Flush(ctx context.Context) error {
 		}
 		w.do(ctx, st)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	left := 0
 	for f := range p.pools {
 		left += len(p.pools[f].pending) + p.pools[f].count[bound]
@@ -113,7 +123,9 @@ func (w *Writer) next() step {
 		w.plan.changed()
 	default:
 	}
-	return w.plan.next(time.Now())
+	st := w.plan.next(time.Now())
+	w.busy = st.do != doWait
+	return st
 }
 
 // do carries out one step.
@@ -240,6 +252,7 @@ func (w *Writer) complain(s *set, how outcome, err error) {
 func (w *Writer) publish(now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.busy = false
 	st := w.plan.status(now)
 	st.Target, st.Writes, st.Accepted = w.cfg.Target, w.attempts, w.accepts
 	w.status.Store(st)
