@@ -110,7 +110,11 @@ func (d *day) lead() {
 // trouble draws what goes wrong for the next two minutes.
 func (d *day) trouble() {
 	d.server.Faults().Clear()
-	if d.faulty = d.rng.IntN(4) > 0; !d.faulty {
+	faulty := d.rng.IntN(4) > 0
+	d.mu.Lock()
+	d.faulty = faulty
+	d.mu.Unlock()
+	if !faulty {
 		d.lag(0, 0)
 		return
 	}
