@@ -84,7 +84,8 @@ targets:
 
 	m.want(exitOK, []string{"release", "-list"}, "all scenarios", "closed")
 	m.want(exitOK, []string{"release"}, "breaker of all scenarios closed; 0 held decisions released")
-	m.want(exitOK, []string{"release", "-drop", "http-probing"}, "breaker of scenario http-probing closed; 0 held decisions dropped")
+	m.want(exitOK, []string{"release", "-drop", "http-exploit-path"}, "breaker of scenario http-exploit-path closed; 0 held decisions dropped")
+	m.want(exitFailed, []string{"release", "http-exploit-bath"}, `the service says: there is no breaker of "http-exploit-bath"`)
 	for _, call := range m.server.Calls() {
 		if call.Action == "UpdateIPSet" && call.Resource == "shop-block-v4-0" && call.Key == serviceKey {
 			t.Error("a dry run has written")

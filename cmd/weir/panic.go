@@ -33,12 +33,15 @@ func runPanic(ctx context.Context, w *world) error {
 			w.args = w.args[1:]
 		}
 	}
+	if !known {
+		if err := parseFlags(fs, w); err != nil { // or it is asked for help
+			return err
+		}
+		return usageError("say on, off or status first")
+	}
 	cfg, log, cloud, err := enter(ctx, w, fs, loader)
 	if err != nil {
 		return err
-	}
-	if !known {
-		return usageError("say on, off or status first")
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootstrapPatience)
 	defer cancel()

@@ -375,6 +375,16 @@ func (s *service) alerted(a detect.Alert, d *ban.Decision) {
 		s.observe.alert(a, d)
 	}
 	if d != nil {
-		s.log.Info("ban", zap.Stringer("prefix", d.Prefix), zap.String("scenario", d.Scenario), zap.Time("until", d.Until), zap.String("id", d.ID))
+		fields := []zap.Field{
+			zap.Stringer("prefix", d.Prefix), zap.String("scenario", d.Scenario), zap.String("action", string(d.Action)),
+			zap.Time("until", d.Until), zap.String("id", d.ID),
+		}
+		if d.Staged {
+			fields = append(fields, zap.Bool("staged", true))
+		}
+		if d.Held != "" { // stored and shown, and not enforced
+			fields = append(fields, zap.String("held_by", string(d.Held)))
+		}
+		s.log.Info("decision", fields...)
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -110,6 +111,12 @@ func (s *server) release(w http.ResponseWriter, r *http.Request) {
 	var wish ReleaseWish
 	if err := readJSON(w, r, &wish); err != nil {
 		s.fail(w, err)
+		return
+	}
+	// A scenario that decided nothing has no breaker, and one that is not there is a
+	// slip of the pen.
+	if has := func(b ban.Breaker) bool { return b.Scenario == wish.Scenario }; !slices.ContainsFunc(s.Store.Breakers(), has) {
+		s.fail(w, &failure{http.StatusNotFound, "not_found", fmt.Sprintf("there is no breaker of %q: no scenario of this name has decided anything since the start; GET /api/v1/breakers lists those that have", wish.Scenario)})
 		return
 	}
 	n, err := s.Store.Release(r.Context(), wish.Scenario, wish.Drop)

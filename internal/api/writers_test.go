@@ -121,6 +121,10 @@ func TestBreakers(t *testing.T) {
 	w.expect(200, `{"scenario":"http-probing","open":false,"held":0,"last_minute":1}`, "GET", "/api/v1/breakers", "")
 	w.expect(200, `{"decisions":0}`, "POST", "/api/v1/release", `{}`)
 	w.expect(200, `{"decisions":0,"dropped":true}`, "POST", "/api/v1/release", `{"scenario":"http-probing","drop":true}`)
+	w.expect(404, `there is no breaker of \"http-probling\"`, "POST", "/api/v1/release", `{"scenario":"http-probling"}`)
+	if rec := w.do("GET", "/api/v1/breakers", ""); strings.Contains(rec.Body.String(), "http-probling") {
+		t.Errorf("a release has made a breaker: %s", rec.Body)
+	}
 	w.expect(400, "scenarios", "POST", "/api/v1/release", `{"scenarios":"x"}`)
 	w.expect(400, "no parameter", "GET", "/api/v1/breakers?x=1", "")
 }
