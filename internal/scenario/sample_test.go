@@ -141,8 +141,15 @@ func TestSampleFitsTheCapacity(t *testing.T) {
 		kind                   Kind
 		capacity, sample, want int
 	}{
-		{Leaky, 3000, 16, 16}, {Leaky, 1500, 16, 15}, {Leaky, 250, 16, 2}, {Leaky, 199, 16, 1}, {Leaky, 1, 16, 1},
-		{Leaky, 3000, 0, 1}, {Leaky, 3000, 1, 1}, {Trigger, 0, 16, 1}, {Conditional, -1, 16, 1},
+		{Leaky, 3000, 16, 16},
+		{Leaky, 1500, 16, 15},
+		{Leaky, 250, 16, 2},
+		{Leaky, 199, 16, 1},
+		{Leaky, 1, 16, 1},
+		{Leaky, 3000, 0, 1},
+		{Leaky, 3000, 1, 1},
+		{Trigger, 0, 16, 1},
+		{Conditional, -1, 16, 1},
 	} {
 		s := Scenario{Kind: tt.kind, Capacity: tt.capacity, Sample: tt.sample}
 		if got := s.Sampling(); got != tt.want {
