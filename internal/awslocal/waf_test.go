@@ -202,8 +202,11 @@ func TestWAFIDsFromASeed(t *testing.T) {
 		set := newSet(t, newWAFClient(New(Config{WAF: WAFConfig{Seed: seed}}), "us-east-1"), "set")
 		return *set.Id + *set.LockToken
 	}
-	if id(7) != id(7) || id(7) == id(8) || id(0) == id(0) {
+	if first, again := id(7), id(7); first != again || first == id(8) {
 		t.Error("ids do not follow from the seed alone")
+	}
+	if first, again := id(0), id(0); first == again {
+		t.Error("without a seed, ids come again")
 	}
 }
 

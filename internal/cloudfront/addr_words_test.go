@@ -32,7 +32,7 @@ func TestAddrFrom128Array(t *testing.T) {
 }
 
 func TestBeginsWithWords(t *testing.T) {
-	type words struct{ high, low uint64 }
+	type words struct{ _, _ uint64 }
 	for _, c := range []struct {
 		of   any
 		want bool
