@@ -57,22 +57,31 @@ CREATE TABLE unbans (
 `
 
 // openFile opens the SQLite file at path, making it with mode 0600 if it is not
-// there. A file of another program, of a newer Weir, or a damaged one is refused.
-func openFile(ctx context.Context, path string, busy time.Duration) (*file, error) {
+// there. A file of another program, of a newer Weir, or a damaged one is refused, and
+// one that another process works with and does not give up within the time busy.
+func openFile(ctx context.Context, path string, busy time.Duration) (_ *file, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open decisions file %s: %w", path, err)
 	}
 	f := &file{path: abs}
-	if err := create(abs); err != nil {
+	if err = create(abs); err != nil {
 		return nil, fmt.Errorf("open decisions file: %w", err)
 	}
+	if f.lock, err = lock(ctx, abs, busy); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			f.lock.Close()
+		}
+	}()
 	// "FULL" makes a commit wait for the disk: what was shown survives a power cut.
 	f.writer, err = connect(abs, busy, 1, "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")
 	if err != nil {
 		return nil, f.explain("open", err)
 	}
-	if err := f.transact(ctx, func(tx *sql.Tx) error { return prepare(ctx, tx) }); err != nil {
+	if err = f.transact(ctx, func(tx *sql.Tx) error { return prepare(ctx, tx) }); err != nil {
 		return nil, errors.Join(f.explain("open", err), f.writer.Close())
 	}
 	f.reader, err = connect(abs, busy, readers, "query_only(1)")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type file struct {
 	path   string
 	writer *sql.DB
 	reader *sql.DB
+	lock   *os.File // held for as long as the file is open
 }
 
 const decisionColumns = "id, prefix, action, scenario, origin, reason, severity, staged, held, wide, at, created, until, arrived, removed"
@@ -290,7 +292,8 @@ func (f *file) transact(ctx context.Context, do func(*sql.Tx) error) error {
 
 func (f *file) close() error {
 	// The writer goes last: the last connection to go merges the write-ahead log.
-	if err := errors.Join(f.reader.Close(), f.writer.Close()); err != nil {
+	// Until it has, nobody else may open the file.
+	if err := errors.Join(f.reader.Close(), f.writer.Close(), f.lock.Close()); err != nil {
 		return f.explain("close", err)
 	}
 	return nil

@@ -116,7 +116,7 @@ func TestOddPaths(t *testing.T) {
 			t.Error(err)
 		}
 		files, err := os.ReadDir(dir)
-		if err != nil || len(files) != 1 || files[0].Name() != name {
+		if err != nil || len(files) != 2 || files[0].Name() != name || files[1].Name() != name+lockSuffix {
 			t.Errorf("%s: the directory holds %v, %v", name, files, err)
 		}
 	}
