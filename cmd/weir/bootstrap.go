@@ -88,18 +88,37 @@ func runBootstrap(ctx context.Context, w *world) error {
 	return err
 }
 
-// bootstrap makes the lease table and what WAF needs. The report tells what was
+// bootstrap makes what WAF needs and the lease table. The report tells what was
 // done until an error.
 func bootstrap(ctx context.Context, cloud aws.Config, client *wafv2.Client, leaseTable string, cfg waf.BootstrapConfig) (waf.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, bootstrapPatience)
 	defer cancel()
-	if !cfg.DryRun {
-		tables := dynamodb.NewFromConfig(cloud, func(o *dynamodb.Options) { o.HTTPClient = awshttp.New(o.HTTPClient) })
-		if err := kinesis.CreateLeaseTable(ctx, tables, leaseTable); err != nil {
-			return waf.Report{}, err
-		}
+	report, err := waf.Bootstrap(ctx, client, cfg) // first, as it finds what makes no sense
+	if err != nil {
+		return report, err
 	}
-	return waf.Bootstrap(ctx, client, cfg)
+	table, err := bootstrapLeases(ctx, cloud, leaseTable, cfg.DryRun)
+	if err == nil {
+		report.Items = append(report.Items, table)
+	}
+	return report, err
+}
+
+// bootstrapLeases makes the lease table if it is missing, and tells of it.
+func bootstrapLeases(ctx context.Context, cloud aws.Config, name string, dry bool) (waf.Item, error) {
+	item := waf.Item{Kind: "lease table", Name: name, Done: waf.Kept}
+	tables := dynamodb.NewFromConfig(cloud, func(o *dynamodb.Options) { o.HTTPClient = awshttp.New(o.HTTPClient) })
+	there, err := kinesis.HasLeaseTable(ctx, tables, name)
+	if err != nil {
+		return item, err
+	}
+	if !there {
+		item.Done = waf.Created
+	}
+	if !dry { // one that is there may not be ready
+		err = kinesis.CreateLeaseTable(ctx, tables, name)
+	}
+	return item, err
 }
 
 // operated gives the targets that an operator means by a name: all for none, but

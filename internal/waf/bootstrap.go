@@ -129,6 +129,9 @@ type bootstrap struct {
 
 func (b *bootstrap) run(ctx context.Context) error {
 	b.report = Report{}
+	if err := b.expectACL(ctx); err != nil {
+		return err
+	}
 	refs, err := b.ipSets(ctx)
 	if err != nil {
 		return err

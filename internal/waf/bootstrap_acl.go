@@ -90,6 +90,25 @@ func (o *operator) writeACL(ctx context.Context, a *acl, change string) error {
 	return explain[types.WebACL](err, a.doc)
 }
 
+// expectACL looks for the web ACL before anything is made for it.
+func (b *bootstrap) expectACL(ctx context.Context) error {
+	if b.cfg.WebACL == "" || b.cfg.CreateWebACL {
+		return nil
+	}
+	id, name, others, err := b.findACL(ctx)
+	switch {
+	case err != nil:
+		return err
+	case id == "":
+		return b.noSuchACL(others)
+	case strings.HasPrefix(b.cfg.WebACL, "arn:"): // which says nothing of what there is
+		if _, err := b.readACL(ctx, id, name); err != nil {
+			return fmt.Errorf("web ACL %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // attach sees to it that the web ACL refers to the rule group.
 func (b *bootstrap) attach(ctx context.Context) error {
 	id, name, others, err := b.findACL(ctx)

@@ -224,9 +224,14 @@ func TestBootstrapErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := strict()
 		cfg := good
-		cfg.WebACL = "nowhere"
-		if _, err := Bootstrap(t.Context(), client(s), cfg); err == nil || !strings.Contains(err.Error(), `no web ACL "nowhere"`) {
-			t.Error(err)
+		for webACL, part := range map[string]string{
+			"nowhere": `no web ACL "nowhere"`,
+			"arn:aws:wafv2:us-east-1:123456789012:global/webacl/nowhere/12345678-1234-1234-1234-123456789012": "WAFNonexistentItemException",
+		} {
+			cfg.WebACL = webACL
+			if report, err := Bootstrap(t.Context(), client(s), cfg); err == nil || !strings.Contains(err.Error(), part) || len(report.Items) > 0 {
+				t.Errorf("%v after %+v, want %s and nothing made", err, report.Items, part)
+			}
 		}
 		time.Sleep(time.Second)
 		_, err := client(s).CreateIPSet(t.Context(), &wafv2.CreateIPSetInput{

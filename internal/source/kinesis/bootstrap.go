@@ -14,6 +14,22 @@ import (
 // tableWait bounds how long CreateLeaseTable waits for the table to be ready.
 const tableWait = 2 * time.Minute
 
+// HasLeaseTable reports whether there is a table of that name that a [Source] can
+// keep its leases in. The error says so if there is one that cannot serve.
+func HasLeaseTable(ctx context.Context, client *dynamodb.Client, name string) (bool, error) {
+	out, err := client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &name})
+	var none *types.ResourceNotFoundException
+	switch {
+	case errors.As(err, &none):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for lease table %s: %w", name, err)
+	case !hasLeaseKey(out.Table):
+		return false, noLeaseTable(name)
+	}
+	return true, nil
+}
+
 // CreateLeaseTable makes the table that a [Source] keeps its leases in, billed
 // by request, and returns once it can be used. A table that is there already is
 // left as it is; the error says so if it cannot serve.
@@ -38,9 +54,13 @@ func CreateLeaseTable(ctx context.Context, client *dynamodb.Client, name string)
 		return fmt.Errorf("wait for lease table %s: %w", name, err)
 	}
 	if !hasLeaseKey(out.Table) {
-		return fmt.Errorf("table %s exists, but its key is not the string %s: it is no lease table", name, attrShard)
+		return noLeaseTable(name)
 	}
 	return nil
+}
+
+func noLeaseTable(name string) error {
+	return fmt.Errorf("table %s exists, but its key is not the string %s: it is no lease table", name, attrShard)
 }
 
 func hasLeaseKey(t *types.TableDescription) bool {

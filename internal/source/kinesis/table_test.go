@@ -175,7 +175,15 @@ func TestCreateLeaseTable(t *testing.T) {
 		server := awslocal.New(awslocal.Config{DynamoDB: awslocal.DynamoDBConfig{TableDelay: 10 * time.Second}})
 		w.d = dynamodb.NewFromConfig(awsConfig(server.HTTPClient()))
 		begun := time.Now()
+		has := func(want bool) {
+			t.Helper()
+			if is, err := HasLeaseTable(t.Context(), w.d, "leases"); err != nil || is != want {
+				t.Errorf("there is a table: %t, %v; want %t", is, err, want)
+			}
+		}
+		has(false)
 		w.must(CreateLeaseTable(t.Context(), w.d, "leases"))
+		has(true)
 		if time.Since(begun) < 10*time.Second {
 			t.Error("did not wait for the table")
 		}
@@ -196,6 +204,9 @@ func TestCreateLeaseTable(t *testing.T) {
 			w.must(err)
 			if err := CreateLeaseTable(t.Context(), w.d, name); err == nil || !strings.Contains(err.Error(), "no lease table") {
 				t.Errorf("table with key %s %s: error = %v", key, kind, err)
+			}
+			if is, err := HasLeaseTable(t.Context(), w.d, name); is || err == nil || !strings.Contains(err.Error(), "no lease table") {
+				t.Errorf("table with key %s %s: it is one: %t, %v", key, kind, is, err)
 			}
 		}
 	})
