@@ -147,7 +147,7 @@ func (p *plan) yield(s *set, now int64) {
 	for _, e := range slices.Clone(s.members) {
 		var need batch
 		for _, u := range e.rest {
-			if u.waits(nil) && u.top().class == pending {
+			if u.pool == e.pool && u.waits(nil) && u.top().class == pending {
 				need.add(u.top())
 			}
 		}

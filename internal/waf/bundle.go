@@ -214,12 +214,23 @@ func (p *plan) part(e *entry, rest []*entry) {
 	holder.rest = append(slices.Clone(holder.rest), rest...)
 }
 
+// awaits has e, which stood for a ban that goes on in another pool as heir, stay
+// until that is held; unless e stands for others still.
+func (e *entry) awaits(heir *entry) {
+	if e != nil && e.home == nil {
+		e = e.owed
+	}
+	if e != nil && heir != nil && e.home != nil && !e.wanted && heir.home == nil {
+		e.rest = append(slices.Clone(e.rest), heir)
+	}
+}
+
 // revive has e, which was about to leave, stand again for what it stood for.
 func (p *plan) revive(e *entry) {
 	rest := e.rest
 	e.rest = nil
 	p.stand(e, slices.DeleteFunc(slices.Clone(rest), func(u *entry) bool {
-		return !u.wanted || u.poison || u.hand || u.over != nil || u.pool.entries.get(u.prefix) != u
+		return u.pool != e.pool || !u.wanted || u.poison || u.hand || u.over != nil || u.pool.entries.get(u.prefix) != u
 	}))
 }
 

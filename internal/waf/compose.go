@@ -105,7 +105,7 @@ func (p *plan) mend(pl *pool, torn []*entry, room int) (adds batch, left int) {
 				need.add(u.top())
 			}
 		}
-		stuck := func(u *entry) bool { return u.class != pending || p.allowed(u.prefix) }
+		stuck := func(u *entry) bool { return u.pool != pl || u.class != pending || p.allowed(u.prefix) }
 		if len(need.list) == 0 || len(need.list) > room+1 || slices.ContainsFunc(need.list, stuck) {
 			continue
 		}

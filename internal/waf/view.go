@@ -167,7 +167,9 @@ func (p *plan) unwant(e, heir *entry, now int64) {
 		e.gone = now
 	}
 	p.in(e)
+	over := e.over
 	p.expose(e, now)
+	over.awaits(heir)
 	p.bequeath(e, now)
 	p.forget(e)
 }
