@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // Two Writers of one account share one bucket: together they are no faster than the
@@ -242,4 +244,23 @@ func TestQuarantineEnds(t *testing.T) {
 			t.Errorf("%v in quarantine", n)
 		}
 	})
+}
+
+// What finds no room is told once, also while the sets are not full yet.
+func TestTheAlarmIsGivenOnce(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	cfg := newStore().config(newFake(t, 1, 0))
+	cfg.Logger = zap.New(core)
+	w, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range []struct{ held, evicted, lines int }{
+		{50, 0, 0}, {50, 5, 1}, {50, 5, 1}, {100, 5, 1}, {99, 0, 1}, {90, 0, 2}, {10, 0, 3}, {85, 0, 4}, {79, 0, 4}, {70, 0, 5},
+	} {
+		w.alarm(&Status{Pools: []PoolStatus{{Pool: "block", Family: "ipv4", Capacity: 100, Held: c.held, Evicted: c.evicted}}})
+		if n := logs.Len(); n != c.lines {
+			t.Errorf("step %d, %+v: %d lines: %+v", i, c, n, logs.All())
+		}
+	}
 }

@@ -283,7 +283,7 @@ func (w *Writer) alarm(st *Status) {
 		switch {
 		case now > before:
 			w.cfg.Logger.Warn(fmt.Sprintf("%d percent of a pool's room is taken: make more IP sets", now), fields...)
-		case before > 0 && p.Fill() < float64(before)/100-.02:
+		case now < before && p.Fill() < float64(before)/100-.02:
 			w.cfg.Logger.Info(fmt.Sprintf("less than %d percent of a pool's room is taken again", before), fields...)
 		default:
 			continue
