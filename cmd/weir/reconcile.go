@@ -19,7 +19,7 @@ what is superfluous, what people added, and when it would be written; and has th
 running service read all of its IP sets now and write what differs.
 
 The exit code is 1 when the service cannot tell, and with -diff 3 when something is
-missing or superfluous.`)
+missing or superfluous, or no IP set has room for it.`)
 	diff := f.fs.Bool("diff", false, "show only, ask for nothing")
 	limit := f.fs.Int("limit", 100, "print so many addresses of each list, 1 to 1000")
 	c, err := f.enter(w, 0)
@@ -61,6 +61,7 @@ func judgeDiffs(diffs []api.Diff, strict bool) error {
 		if d.Why != "" {
 			return &codedError{exitFailed, nil}
 		}
+		differ = differ || len(d.Unplaced) > 0
 		for _, s := range d.Sets {
 			differ = differ || s.Missing.Count+s.Superfluous.Count > 0
 		}
@@ -89,6 +90,9 @@ func writeDiff(out io.Writer, d *api.Diff) {
 		writePrefixes(out, "+", s.Missing)
 		writePrefixes(out, "-", s.Superfluous)
 		writePrefixes(out, "=", s.Foreign)
+	}
+	for _, u := range d.Unplaced {
+		fmt.Fprintf(out, "  %s, %s: %d in force without room in any IP set: weir bootstrap -sets makes more\n", u.Pool, u.Family, u.Entries)
 	}
 }
 

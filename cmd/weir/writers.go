@@ -54,6 +54,23 @@ func (s *service) Diffs() []api.Diff {
 			continue
 		}
 		list[i] = shownDiff(t, t.writer.Preview())
+		if list[i].Why == "" {
+			list[i].Unplaced = unplaced(t.writer.Status().Pools)
+		}
+	}
+	return list
+}
+
+// unplaced is what no write will enforce: it takes more IP sets, or fewer bans.
+func unplaced(pools []waf.PoolStatus) (list []api.Unplaced) {
+	for _, p := range pools {
+		entries := p.Evicted
+		if p.Sets == 0 {
+			entries = p.Wanted
+		}
+		if entries > 0 {
+			list = append(list, api.Unplaced{Pool: p.Pool, Family: p.Family, Entries: entries})
+		}
 	}
 	return list
 }

@@ -81,6 +81,16 @@ type Diff struct {
 	Why    string    `json:"why,omitempty"` // why nothing can be said
 	DryRun bool      `json:"dry_run,omitempty"`
 	Sets   []SetDiff `json:"sets"`
+	// Unplaced are the pools whose entries in force have no IP set or no room in any,
+	// so that no write to come will enforce them.
+	Unplaced []Unplaced `json:"unplaced,omitempty"`
+}
+
+// Unplaced is the entries of a pool that no IP set has room for.
+type Unplaced struct {
+	Pool    string `json:"pool"`
+	Family  string `json:"family"`
+	Entries int    `json:"entries"`
 }
 
 // SetDiff is the difference of one IP set. The lists are cut at the length that was
