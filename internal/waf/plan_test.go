@@ -53,7 +53,7 @@ func (h *expiring) Pop() any {
 
 func (l load) settings() settings {
 	return settings{
-		selection: Selection{Prefixes: []SetPrefix{{Prefix: "weir-"}}}, capacity: setLimit, budget: NewBudgets(), rate: l.rate, grace: l.grace,
+		selection: Selection{Prefixes: []SetPrefix{{Prefix: "weir-", Pool: "block"}}}, capacity: setLimit, budget: NewBudgets(), rate: l.rate, grace: l.grace,
 		period: time.Minute, allowed: func(netip.Prefix) bool { return false },
 	}
 }

@@ -35,8 +35,8 @@ type SetARN struct {
 //
 // In front of each may stand what its sets are for, as one of [PoolWords]:
 // "captcha=suspects-". Without, the names say it: "weir-" takes weir-captcha-v4-0
-// for captchas, and so does "weir-captcha-"; a name that says nothing is taken for
-// blocks, unless it has "allow" in it: then it is not taken.
+// for captchas, and so does "weir-captcha-". A name that says nothing, as weir-trusted,
+// is not taken: what people made for purposes of their own is no place for bans.
 func ParseSets(list []string, scope types.Scope) (Selection, error) {
 	if len(list) == 0 {
 		return Selection{}, errors.New("no IP sets named: give name prefixes or ARNs")
@@ -126,7 +126,7 @@ func (sel *Selection) pool(name string) (poolKey, bool) {
 		case ends:
 			return outer, true
 		}
-		return poolKey{}, !strings.Contains(name, "allow")
+		return poolKey{}, false
 	}
 	return poolKey{}, false
 }

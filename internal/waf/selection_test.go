@@ -56,10 +56,10 @@ func TestNamesSayThePool(t *testing.T) {
 		"weir-list-v4-0":          "list",
 		"weir-list-captcha-v4-0":  "list-captcha",
 		"weir-block-v4-0":         "block",
-		"weir-something":          "block",
-		"weir-listing-v4-0":       "block",
+		"weir-trusted":            "", // people's own: no place for bans
+		"weir-listing-v4-0":       "",
 		"weir-list-office":        "list",
-		"blocklist-v4-0":          "block",
+		"blocklist-v4-0":          "",
 		"x-captcha-v4-0":          "captcha",
 		"x-captcha-count-v4-0":    "count",
 		"odd-block-v4-0":          "challenge",
