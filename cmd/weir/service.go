@@ -338,19 +338,16 @@ func (s *service) notReady() []string {
 
 // lifted takes it for an unban when a person removed an address from an IP set.
 func (s *service) lifted(prefixes []netip.Prefix, _ time.Time) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	decisions := 0
-	for _, p := range prefixes {
-		n, err := s.store.Remove(ctx, p)
-		if err != nil {
-			s.log.Error("unban what was removed from an IP set by hand", zap.Stringer("prefix", p), zap.Error(err))
-			return
-		}
-		decisions += n
+	n, err := s.store.Lift(ctx, prefixes, s.cfg.Ban.Cooldown)
+	some := zap.Stringers("first", prefixes[:min(len(prefixes), 20)])
+	if err != nil {
+		s.log.Error("unban what was removed from an IP set by hand", some, zap.Error(err))
+		return
 	}
 	// What a list names is put back: it goes when its file no longer has it.
-	s.log.Info("unbanned: removed from an IP set by hand", zap.Int("prefixes", len(prefixes)), zap.Int("decisions", decisions))
+	s.log.Info("unbanned: removed from an IP set by hand", zap.Int("prefixes", len(prefixes)), some, zap.Int("decisions", n))
 }
 
 // accepted notes how long the way from the stream to the first IP set was.

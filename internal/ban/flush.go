@@ -57,7 +57,7 @@ func (s *Store) RemoveWhere(ctx context.Context, w Where) (int, error) {
 // removeAll ends decisions in force, in parts. writing is free.
 func (s *Store) removeAll(ctx context.Context, which func(*Decision) bool) (int, error) {
 	return s.inParts(ctx, s.prefixesOf(which), func(prefixes []netip.Prefix) (int, error) {
-		return s.removeAbout(ctx, prefixes, s.now(), which)
+		return s.removeAbout(ctx, prefixes, s.now(), 0, which)
 	})
 }
 
@@ -95,9 +95,23 @@ func (s *Store) inParts(ctx context.Context, prefixes []netip.Prefix, do func([]
 	return n, nil
 }
 
+// Lift ends every decision in force about these prefixes, since a person took them out
+// of an IP set, and returns how many there were. No event of the time until cooldown
+// from now bans a client within them again: whoever put the hand in there is to find
+// it respected, whatever the client does next.
+func (s *Store) Lift(ctx context.Context, prefixes []netip.Prefix, cooldown time.Duration) (int, error) {
+	n, err := s.inParts(ctx, prefixes, func(part []netip.Prefix) (int, error) {
+		return s.removeAbout(ctx, part, s.now(), cooldown, func(*Decision) bool { return true })
+	})
+	if err != nil {
+		return n, fmt.Errorf("unban %d prefixes, of which %d decisions are ended: %w", len(prefixes), n, err)
+	}
+	return n, nil
+}
+
 // removeAbout ends decisions in force at now about prefixes, in one transaction.
-// writing is held.
-func (s *Store) removeAbout(ctx context.Context, prefixes []netip.Prefix, now time.Time, which func(*Decision) bool) (int, error) {
+// Events of the time up to cooldown after now ban nobody within them. writing is held.
+func (s *Store) removeAbout(ctx context.Context, prefixes []netip.Prefix, now time.Time, cooldown time.Duration, which func(*Decision) bool) (int, error) {
 	var b batch
 	for _, p := range prefixes {
 		ends := len(b.end)
@@ -107,7 +121,7 @@ func (s *Store) removeAbout(ctx context.Context, prefixes []netip.Prefix, now ti
 			}
 		}
 		if len(b.end) > ends {
-			b.unban = append(b.unban, unban{p, now})
+			b.unban = append(b.unban, unban{p, s.sparedUntil(p, now.Add(cooldown))})
 		}
 	}
 	if len(b.end) == 0 {
@@ -117,8 +131,18 @@ func (s *Store) removeAbout(ctx context.Context, prefixes []netip.Prefix, now ti
 		return 0, err
 	}
 	for _, u := range b.unban {
-		s.lift(u.prefix, now, which)
+		s.lift(u, now, which)
 	}
 	s.journal.wake()
 	return len(b.end), nil
+}
+
+// sparedUntil is at, or the later time up to which an unban before spares prefix.
+func (s *Store) sparedUntil(prefix netip.Prefix, at time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if before, ok := s.unbans.Get(prefix); ok && before > millis(at) {
+		return fromMillis(before)
+	}
+	return at
 }

@@ -224,3 +224,40 @@ func TestManyGiveWayToCommits(t *testing.T) {
 		})
 	}
 }
+
+// Whoever took an address out of an IP set is not overruled by the client's next
+// request, nor does an unban in between cut that short.
+func TestLift(t *testing.T) {
+	c := newClock()
+	s := testStore(t, Config{Now: c.Now}, newMemory())
+	client := netip.MustParsePrefix("192.0.2.1/32")
+	s.Alert(alert(client.String(), c.now()))
+	mustCommit(t, s)
+	if n, err := s.Lift(t.Context(), []netip.Prefix{client}, time.Hour); n != 1 || err != nil {
+		t.Fatalf("ended %d, %v", n, err)
+	}
+	c.advance(30 * time.Minute)
+	s.Alert(alert(client.String(), c.now()))
+	mustCommit(t, s)
+	if list := inForceOf(s, c.now()); len(list) != 0 {
+		t.Errorf("banned again within the cooldown: %v", list)
+	}
+	if _, err := s.Add(t.Context(), Decision{Prefix: client}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Remove(t.Context(), client); n != 1 || err != nil {
+		t.Fatalf("a person's ban: ended %d, %v", n, err)
+	}
+	c.advance(20 * time.Minute)
+	s.Alert(alert(client.String(), c.now()))
+	mustCommit(t, s)
+	if list := inForceOf(s, c.now()); len(list) != 0 {
+		t.Errorf("an unban in between cut the cooldown short: %v", list)
+	}
+	c.advance(10*time.Minute + time.Second)
+	s.Alert(alert(client.String(), c.now()))
+	mustCommit(t, s)
+	if list := inForceOf(s, c.now()); len(list) != 1 {
+		t.Errorf("after the cooldown: %v", list)
+	}
+}

@@ -159,19 +159,19 @@ func (s *Store) remove(ctx context.Context, prefix netip.Prefix, which func(*Dec
 	if err := s.commit(ctx); err != nil {
 		return 0, err
 	}
-	n, err := s.removeAbout(ctx, []netip.Prefix{prefix}, s.now(), which)
+	n, err := s.removeAbout(ctx, []netip.Prefix{prefix}, s.now(), 0, which)
 	if n > 0 {
 		s.log.Info("unbanned by hand", zap.String("prefix", FormatPrefix(prefix)), zap.Int("decisions", n))
 	}
 	return n, err
 }
 
-// lift does in memory what an unban of prefix at now means.
-func (s *Store) lift(prefix netip.Prefix, now time.Time, which func(*Decision) bool) {
+// lift does in memory what an unban at now means.
+func (s *Store) lift(u unban, now time.Time, which func(*Decision) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unbans.Insert(prefix, millis(now))
-	for _, e := range s.index.get(prefix) {
+	s.unbans.Insert(u.prefix, millis(u.at))
+	for _, e := range s.index.get(u.prefix) {
 		// An alert may have slipped in while the storage was being written to.
 		// Its decision is not stored yet and will be, as ended.
 		slipped := !e.stored && !e.d.At.After(now)

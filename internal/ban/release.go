@@ -91,7 +91,7 @@ func (s *Store) release(ctx context.Context, scenario string, drop bool) (int, e
 	which := func(d *Decision) bool { return d.Held != "" && (scenario == "" || d.Scenario == scenario) }
 	part := func(prefixes []netip.Prefix) (int, error) {
 		if drop {
-			return s.removeAbout(ctx, prefixes, s.now(), which)
+			return s.removeAbout(ctx, prefixes, s.now(), 0, which)
 		}
 		return s.freeAbout(ctx, prefixes, s.now(), which)
 	}

@@ -53,6 +53,7 @@ type Config struct {
 		Allowlist []netip.Prefix // masked
 		Lists     []string       // files
 		Adopt     time.Duration
+		Cooldown  time.Duration
 		File      string
 		History   time.Duration
 
@@ -133,13 +134,14 @@ func (c *Config) settings() []setting {
 
 		{"WEIR_BAN_DURATION", "4h", duration(&c.Ban.Duration, time.Minute, 365*24*hour), "how long a ban lasts whose scenario does not say"},
 		{"WEIR_BAN_ACTION", "block", choice(&c.Ban.Action, "block", "captcha", "challenge", "count"), "what is done about a client whose scenario does not say"},
-		{"WEIR_BAN_STAGE", "false", yes(&c.Ban.Stage), "whether nobody is stopped: every decision counts, and WAF labels the requests of its client"},
+		{"WEIR_BAN_STAGE", "false", yes(&c.Ban.Stage), "whether no scenario stops anybody: each of its decisions counts, and WAF labels the requests of the client; bans by hand, lists and what is in force go on"},
 		{"WEIR_BAN_SIMULATE", "false", yes(&c.Ban.Simulate), "whether nobody is banned: every alert is raised and none becomes a decision, so that what a client does afterwards is judged, too"},
 		{"WEIR_BAN_ALLOWLIST", "", prefixes(&c.Ban.Allowlist), "who is never banned"},
 		{"WEIR_BAN_LISTS", "", words(&c.Ban.Lists, "a list of file names separated by commas", "list"), "files of addresses and networks to ban, one a line, with comments after #; they are read again when they change"},
 		{"WEIR_BAN_BREAKER_PER_MINUTE", "10000", whole(&c.Ban.BreakerPerMinute, 0, 1_000_000), "new decisions of a scenario in a minute, twice as many of all together, beyond which further ones are held until weir release; 0 is any number"},
 		{"WEIR_BAN_BREAKER_SHARE", "0.05", rate(&c.Ban.BreakerShare, 0, 1), "share of the clients that keep coming back that a scenario may ban in ten minutes, twice that of all together, before further decisions are held until weir release; 0 is all of them"},
 		{"WEIR_BAN_ADOPT", "1h", duration(&c.Ban.Adopt, time.Minute, 365*24*hour), "how long an address stays that an IP set holds at start and the store does not know"},
+		{"WEIR_BAN_COOLDOWN", "1h", duration(&c.Ban.Cooldown, 0, 7*24*hour), "how long no scenario bans a client again that a person took out of an IP set"},
 		{"WEIR_BAN_FILE", "weir.db", text(&c.Ban.File, "a file name", "file"), "SQLite file that decisions are kept in"},
 		{"WEIR_BAN_HISTORY", "720h", duration(&c.Ban.History, hour, 10*365*24*hour), "how long decisions are kept after their end"},
 

@@ -50,6 +50,7 @@ func allowed() map[string]*rapid.Generator[string] {
 		"WEIR_BAN_SIMULATE":          of("true", "false"),
 		"WEIR_BAN_ALLOWLIST":         rapid.Map(rapid.SliceOfN(address, 1, 5), func(list []string) string { return strings.Join(list, " ,") }),
 		"WEIR_BAN_ADOPT":             span(time.Minute, 8760*hour),
+		"WEIR_BAN_COOLDOWN":          span(0, 168*hour),
 		"WEIR_BAN_FILE":              of("weir.db", "/a b/c=d.db", "ü.db"),
 		"WEIR_BAN_HISTORY":           span(hour, 87600*hour),
 		"WEIR_WAF_TARGETS":           of("targets.yaml", "/a b/c=d"),
