@@ -51,7 +51,7 @@ func TestQuiet(t *testing.T) {
 		f.holds("GetIPSet in an idle hour", float64(g1-g0), 0)
 		w.reset()
 		for _, e := range w.store.inForce() {
-			w.ended[e.Prefix] = e.Until
+			w.ends(e.Prefix, e.Until)
 		}
 		pass(time.Until(begin.Add(2*time.Hour + 2*time.Minute)))
 		f.Lost = w.lost(0)

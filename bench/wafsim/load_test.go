@@ -83,9 +83,7 @@ func (w *world) traffic(span time.Duration, first, then float64, mean time.Durat
 	w.t.Helper()
 	begin := time.Now()
 	for _, e := range w.store.inForce() {
-		w.mu.Lock()
-		w.ended[e.Prefix] = e.Until
-		w.mu.Unlock()
+		w.ends(e.Prefix, e.Until)
 	}
 	for {
 		adds := then

@@ -63,11 +63,11 @@ func TestOverflow(t *testing.T) {
 			list = list[:min(room, len(list))]
 			wrong := 0
 			for _, e := range list {
-				if w.held[e.Prefix] != 1 {
+				if w.holding(e.Prefix) != 1 {
 					wrong++
 				}
 			}
-			if wrong += max(0, len(w.held)-len(list)); wrong > 0 {
+			if wrong += max(0, len(w.allHeld())-len(list)); wrong > 0 {
 				t.Errorf("%s: of the %d bans that are worth most, %d are not held, or others in their place", when, len(list), wrong)
 			}
 			f.Lost += wrong
@@ -86,7 +86,7 @@ func TestOverflow(t *testing.T) {
 		f.note("alarms", logs.Len())
 
 		var gone []netip.Prefix
-		for q := range w.held {
+		for _, q := range w.allHeld() {
 			if gone = append(gone, q); len(gone) == scaled(20_000) {
 				break
 			}

@@ -36,7 +36,7 @@ func TestTargets(t *testing.T) {
 			whole := func() int { // bans that not every target holds
 				n := 0
 				for p := range w.store.inForce() {
-					if w.held[p] < targets {
+					if w.holding(p) < targets {
 						n++
 					}
 				}
@@ -45,7 +45,7 @@ func TestTargets(t *testing.T) {
 			w.until(10*time.Minute, func() bool { return whole() == 0 })
 			pass(time.Minute)
 			w.reset()
-			w.everywhere = targets
+			w.countAt(targets)
 			w.traffic(100*time.Second, adds, adds, mean, six)
 			pass(time.Duration(2*targets*pools)*w.slot() + time.Second)
 			f.Lost = whole()

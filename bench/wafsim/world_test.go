@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/netip"
@@ -356,6 +357,34 @@ func (w *world) ban(e waf.Entry) {
 	w.made[e.Prefix] = e.Created
 	w.mu.Unlock()
 	w.store.add(e)
+}
+
+// ends has the removal of a ban measured that ends then.
+func (w *world) ends(p netip.Prefix, at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended[p] = at
+}
+
+// holding says how many sets hold p.
+func (w *world) holding(p netip.Prefix) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.held[p]
+}
+
+// allHeld gives what sets hold, in no order.
+func (w *world) allHeld() []netip.Prefix {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Keys(w.held))
+}
+
+// countAt has bans count as enforced when they are in so many sets.
+func (w *world) countAt(sets int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.everywhere = sets
 }
 
 // expiry draws how long a ban lasts: so that in the long run every moment has the
