@@ -25,12 +25,16 @@ func TestWritersOfAnAccountShareABucket(t *testing.T) {
 		defer a.halt()
 		defer b.halt()
 		pass(10 * time.Second)
+		f.mu.Lock()
 		f.latency = func() time.Duration { return 30 * time.Millisecond }
+		f.mu.Unlock()
 		for i := range 200 {
 			s.ban(time.Hour, apart(i))
 			other.ban(time.Hour, apart(1000+i))
 			pass(500 * time.Millisecond)
 		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		expectPaced(t, f.attempts, 2*time.Second)
 		mine := 0
 		for _, w := range f.accepted {
@@ -106,6 +110,7 @@ func TestFallback(t *testing.T) {
 			w := start(t, cfg)
 			defer w.halt()
 			nowhere := 0
+			s.mu.Lock()
 			for i, action := range actionWords {
 				if to, asked := c.want[action]; asked {
 					s.bans[apart(i)] = Entry{Prefix: apart(i), Action: action, Until: time.Now().Add(time.Hour), Created: time.Now()}
@@ -114,6 +119,7 @@ func TestFallback(t *testing.T) {
 					}
 				}
 			}
+			s.mu.Unlock()
 			s.signal()
 			pass(time.Minute)
 			for i, action := range actionWords {

@@ -81,7 +81,11 @@ func live(t *testing.T, seed uint64) *tokenBook {
 	rng := rand.New(rand.NewPCG(seed, 99))
 	d := &day{simAccount: newSimAccount(t, seed, rng), t: t, rng: rng, whim: rand.New(rand.NewPCG(seed, 98))}
 	d.meddle = d.meddles
-	d.ledger.full = func() bool { return d.faulty && d.whim.IntN(4) == 0 }
+	d.ledger.full = func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.faulty && d.whim.IntN(4) == 0
+	}
 	d.lead()
 	defer func() {
 		for _, p := range d.processes {
@@ -134,9 +138,7 @@ func (d *day) trouble() {
 }
 
 func (d *day) lag(get, list time.Duration) {
-	d.book.mu.Lock()
-	d.book.lag = get+list > 0
-	d.book.mu.Unlock()
+	d.book.lags(get+list > 0)
 	d.server.WAF().SetReadLag(get, list)
 }
 
@@ -144,9 +146,13 @@ func (d *day) lag(get, list time.Duration) {
 func (d *day) meddles(set string) {
 	d.mu.Lock()
 	now := d.faulty && d.whim.IntN(20) == 0
+	var who netip.Prefix
+	if now {
+		who = d.stranger(d.whim, set)
+	}
 	d.mu.Unlock()
 	if now {
-		d.edit(set, []netip.Prefix{d.stranger(d.whim, set)}, nil)
+		d.edit(set, []netip.Prefix{who}, nil)
 	}
 }
 

@@ -79,14 +79,28 @@ func (b *tokenBook) add(set string, began int64, op tokenOp) *tokenOp {
 	return &op
 }
 
+// lags says from when on reads may be behind the times, or are not any more: such
+// reads prove nothing.
+func (b *tokenBook) lags(do bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lag = do
+}
+
+func (b *tokenBook) prompt() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.lag
+}
+
 func (b *tokenBook) listed(set string, began int64, s types.IPSetSummary) {
-	if !b.lag {
+	if b.prompt() {
 		b.add(set, began, tokenOp{kind: opList, seen: tokenState{token: aws.ToString(s.LockToken), desc: aws.ToString(s.Description)}})
 	}
 }
 
 func (b *tokenBook) got(set string, began int64, out *wafv2.GetIPSetOutput) {
-	if !b.lag {
+	if b.prompt() {
 		b.add(set, began, tokenOp{kind: opGet, seen: tokenState{aws.ToString(out.LockToken), sumOf(out.IPSet.Addresses), aws.ToString(out.IPSet.Description)}})
 	}
 }
@@ -106,6 +120,8 @@ func (b *tokenBook) updated(set string, began int64, in *wafv2.UpdateIPSetInput,
 	}
 	kept := b.add(set, began, op)
 	if op.result == opUnknown { // it may yet have an effect, for as long as the stand-in lets it be late
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		kept.done = math.MaxInt64
 		time.AfterFunc(stillLands, func() {
 			b.mu.Lock()
