@@ -204,12 +204,13 @@ func (l *ledger) config() (cfg Config, stop func()) {
 	l.mu.Lock()
 	l.wake = append(l.wake, c)
 	l.mu.Unlock()
-	return Config{
-		Wanted: l.wanted, Changes: l.since, Lookup: l.lookup, Changed: c, Allowed: l.allowed,
-		Orphans: l.orphans, Ended: l.ended, Removed: l.removed,
-	}, func() {
+	gone := func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.wake = slices.DeleteFunc(l.wake, func(o chan struct{}) bool { return o == c })
 	}
+	return Config{
+		Wanted: l.wanted, Changes: l.since, Lookup: l.lookup, Changed: c, Allowed: l.allowed,
+		Orphans: l.orphans, Ended: l.ended, Removed: l.removed,
+	}, gone
 }
