@@ -7,6 +7,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -104,6 +105,9 @@ func (t *Target) keys() map[string]kind {
 // targetForm is short and plain, as the name is a label of every metric.
 var targetForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$`)
 
+// keyForm is of keys that are told as they are; others are quoted.
+var keyForm = regexp.MustCompile(`^[!-~]+$`)
+
 // readTargets reads the file that lists targets, if there is one. Its error joins
 // one for everything that is wrong, each with file, line and key. What makes sense
 // all the same is for the checks that come later, so that all is told at once.
@@ -136,6 +140,9 @@ type targetsParser struct {
 }
 
 func (p *targetsParser) fail(line int, key, format string, args ...any) {
+	if !keyForm.MatchString(key) { // a key of several lines would break the message up
+		key = strconv.Quote(key)
+	}
 	p.errs = append(p.errs, fmt.Errorf("%s:%d: %s: %s", p.file, line, key, fmt.Sprintf(format, args...)))
 }
 

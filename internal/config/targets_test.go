@@ -99,7 +99,7 @@ func TestTargetMistakes(t *testing.T) {
 // Whatever a file holds, it is either understood, each target with a name of its
 // own, or an error that names the file.
 func FuzzTargets(f *testing.F) {
-	for _, s := range []string{"", "targets: [{name: a}, {name: b, sets: [x, y]}]", "targets:\n- name: a\n  <<: {x: y}", "a: &a [*a]", "targets: *x", "%YAML 1.1\n---\n{}", "\xff", "? []\n: {}"} {
+	for _, s := range []string{"", "targets: [{name: a}, {name: b, sets: [x, y]}]", "targets:\n- name: a\n  <<: {x: y}", "a: &a [*a]", "targets: *x", "%YAML 1.1\n---\n{}", "\xff", "? []\n: {}", "{0\n\n0}"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
