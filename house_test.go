@@ -27,6 +27,7 @@ var floors = map[string][]string{
 	"internal/cloudfront":          {},
 	"internal/match":               {},
 	"internal/prefetch":            {},
+	"internal/seeded":              {},
 	"internal/payload":             {"internal/cloudfront", "internal/match"},
 	"internal/agent":               {"internal/cloudfront", "internal/match"},
 	"internal/filter":              {"internal/cloudfront", "internal/match", "internal/prefetch"},
