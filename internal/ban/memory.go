@@ -15,10 +15,11 @@ type memory struct {
 	mu        sync.Mutex
 	decisions map[string]Decision
 	unbans    map[netip.Prefix]time.Time
+	secrets   map[string][32]byte
 }
 
 func newMemory() *memory {
-	return &memory{decisions: make(map[string]Decision), unbans: make(map[netip.Prefix]time.Time)}
+	return &memory{decisions: make(map[string]Decision), unbans: make(map[netip.Prefix]time.Time), secrets: make(map[string][32]byte)}
 }
 
 func (m *memory) load(_ context.Context, ended, lifted time.Time) ([]Decision, []unban, error) {
@@ -127,5 +128,16 @@ func (m *memory) purge(_ context.Context, ended, lifted time.Time, limit int) (i
 	}
 	return n, nil
 }
+
+func (m *memory) secret(_ context.Context, name string, fresh [32]byte) ([32]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.secrets[name]; !ok {
+		m.secrets[name] = fresh
+	}
+	return m.secrets[name], nil
+}
+
+func (m *memory) shared() bool { return false }
 
 func (m *memory) close() error { return nil }

@@ -15,7 +15,7 @@ import (
 const (
 	// schemaVersion is raised with every change of the tables or of the JSON in
 	// them, and openFile learns to carry older files over.
-	schemaVersion = 2
+	schemaVersion = 3
 
 	// applicationID tells a file of ours from another program's: "Weir".
 	applicationID = 0x57656972
@@ -53,6 +53,47 @@ CREATE INDEX decisions_prefix ON decisions (prefix);
 CREATE TABLE unbans (
 	prefix TEXT PRIMARY KEY,
 	at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+` + schema3
+
+// schema3 is what version 3 added: alerts of their own, the allowlist that people
+// change while the service runs, who did what, and secrets.
+const schema3 = `
+CREATE TABLE alerts (
+	id       TEXT PRIMARY KEY,
+	prefix   TEXT NOT NULL,
+	scenario TEXT NOT NULL,
+	at       INTEGER NOT NULL,
+	created  INTEGER NOT NULL,
+	until    INTEGER NOT NULL,
+	decision TEXT NOT NULL,
+	refused  TEXT NOT NULL,
+	context  BLOB
+) STRICT;
+CREATE INDEX alerts_created ON alerts (created, id);
+CREATE INDEX alerts_until ON alerts (until);
+CREATE INDEX alerts_prefix ON alerts (prefix);
+CREATE TABLE allowlist (
+	prefix  TEXT PRIMARY KEY,
+	comment TEXT NOT NULL,
+	author  TEXT NOT NULL,
+	created INTEGER NOT NULL,
+	expires INTEGER NOT NULL,
+	removed INTEGER NOT NULL,
+	version INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (
+	id     TEXT PRIMARY KEY,
+	at     INTEGER NOT NULL,
+	actor  TEXT NOT NULL,
+	action TEXT NOT NULL,
+	target TEXT NOT NULL,
+	detail TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_at ON audit (at, id);
+CREATE TABLE secrets (
+	name  TEXT PRIMARY KEY,
+	value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 `
 
@@ -149,7 +190,7 @@ ALTER TABLE decisions ADD COLUMN staged   INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE decisions ADD COLUMN held     TEXT NOT NULL DEFAULT '';
 ALTER TABLE decisions ADD COLUMN wide     INTEGER NOT NULL DEFAULT 0;
 UPDATE decisions SET severity = 4 WHERE origin = 'manual';
-`}
+`, schema3}
 
 func migrate(ctx context.Context, tx *sql.Tx, version int) error {
 	if version < 1 {

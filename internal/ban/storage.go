@@ -32,6 +32,13 @@ type storage interface {
 	// limit unbans older than lifted, and returns how many it forgot.
 	purge(ctx context.Context, ended, lifted time.Time, limit int) (int, error)
 
+	// secret returns the secret of that name: fresh, if there was none before.
+	// Whoever asks for one name, at whatever time, gets the same.
+	secret(ctx context.Context, name string, fresh [32]byte) ([32]byte, error)
+
+	// shared reports whether other processes write to it, too.
+	shared() bool
+
 	close() error
 }
 
