@@ -157,7 +157,8 @@ type Scenario struct {
 	filter, groupby, distinct expression
 	drain, cancel, shield     expression // extensions, but for cancel
 	condition, overflow       expression
-	groups                    []part // of groupby, without the client and the range
+	groups                    []part    // of groupby, without the client and the range
+	contents                  []content // of a Set's: the data files that expressions asked for, by name
 }
 
 // Drains reports whether there are records that take something out of the scenario's

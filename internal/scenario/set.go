@@ -211,7 +211,8 @@ func (c *compiler) key(s *Scenario, x expression, list []part) key {
 // sourceIP is how CrowdSec's scenarios name the client.
 const sourceIP = "evt.Meta.source_ip"
 
-// source is an expression as package filter takes it.
+// source is an expression as package filter takes it. The scenario is the Set's own, which
+// notes what is read.
 func (s *Scenario) source(x expression) filter.Source {
 	return filter.Source{
 		Text: x.text, Name: s.Name + ": " + x.key, File: s.file, Line: x.line,
@@ -220,6 +221,7 @@ func (s *Scenario) source(x expression) filter.Source {
 			if err != nil {
 				return nil, err
 			}
+			s.keep(name, kind, content)
 			return filter.ParseData(name, kind, bytes.NewReader(content))
 		},
 	}
