@@ -32,7 +32,7 @@ var floors = map[string][]string{
 	"internal/agent":               {"internal/cloudfront", "internal/match"},
 	"internal/filter":              {"internal/cloudfront", "internal/match", "internal/prefetch"},
 	"internal/scenario":            {"internal/cloudfront", "internal/filter", "internal/match", "internal/payload", "internal/agent", "internal/prefetch"},
-	"internal/detect":              {"internal/cloudfront", "internal/scenario", "internal/prefetch"},
+	"internal/detect":              {"internal/cloudfront", "internal/scenario", "internal/prefetch", "internal/seeded"},
 	"internal/ban":                 {"internal/detect", "internal/scenario"},
 	"internal/pipeline":            {"internal/cloudfront", "internal/detect", "internal/ban"},
 	"internal/api":                 {"internal/ban", "internal/detect"},

@@ -1,7 +1,6 @@
 package detect
 
 import (
-	"hash/maphash"
 	"math"
 	"math/bits"
 	"slices"
@@ -157,9 +156,9 @@ func (d *dealer) request(r *cloudfront.Record, client uint64) uint64 {
 	if len(id) == 0 {
 		return 0
 	}
-	seed := d.engine.seed
-	stem := maphash.Bytes(seed, r.Raw(cloudfront.FieldCSURIStem))
-	return max(1, maphash.Bytes(seed, id)^bits.RotateLeft64(stem, 32)^client)
+	texts := d.engine.plan.texts
+	stem := texts.Bytes(r.Raw(cloudfront.FieldCSURIStem))
+	return max(1, ownedBy(client, texts.Bytes(id)^bits.RotateLeft64(stem, 32)^client))
 }
 
 // addApart makes the events of a record's hits on networks and values. Those of one
@@ -183,7 +182,7 @@ func (d *dealer) add(k key, hash uint64, at int64, record, from int) *event {
 	e := d.engine
 	shard := 0
 	if len(e.shards) > 1 {
-		shard = scale(uint32(hash), len(e.shards))
+		shard = shardOf(hash, len(e.shards))
 	}
 	d.used[shard] = true
 	d.events = append(d.events, event{

@@ -11,6 +11,7 @@ import (
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
+	"weir/internal/seeded"
 )
 
 // one is the hit of one event on the first scenario.
@@ -217,7 +218,7 @@ func TestIdleDrainsDoNotReturn(t *testing.T) {
 
 // TestMarksOutliveFloods: a key keeps its mark until more than markedKeys others got one.
 func TestMarksOutliveFloods(t *testing.T) {
-	m, h := new(marks), newHasher()
+	m, h := new(marks), newHasher(seeded.New())
 	hash := func(i int) uint64 { return h.hash(key{addr: uint64(i), bits: 32, family: familyIPv4}) }
 	scenario := func(hash uint64) uint16 { return uint16(hash>>20) % 100 }
 	has := func(hash uint64) bool { return m.line(hash).has(hash) && m.line(hash).hasIn(hash, scenario(hash)) }

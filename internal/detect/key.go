@@ -3,16 +3,16 @@ package detect
 import (
 	"encoding/binary"
 	"math/bits"
-	"math/rand/v2"
 	"net/netip"
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
+	"weir/internal/seeded"
 )
 
 // A key is whom buckets are kept for: a network, or a value. It holds no pointer.
 type key struct {
-	addr   uint64 // what tells it from others of the family; of a value, the number of the scenario
+	addr   uint64 // what tells it from others of the family; of a value, what stands for the scenario
 	group  uint32 // of a value
 	bits   uint8  // of the network
 	family uint8
@@ -71,12 +71,34 @@ func (k key) shieldIdent(shield uint16, group uint32) ident {
 	return id
 }
 
-// A hasher spreads keys over shards and sets. Its numbers are the process's own, so
-// that nobody can choose addresses that collide. Should keys collide all the same,
-// their buckets are still told apart.
+// A hasher spreads keys over shards and sets. Its numbers follow from a secret, so that
+// nobody can choose addresses that collide, and that who has the same secret finds what
+// was hashed with it. Should keys collide all the same, their buckets are still told apart.
 type hasher struct{ a, b, c uint64 }
 
-func newHasher() hasher { return hasher{rand.Uint64(), rand.Uint64(), rand.Uint64() | 1} }
+func newHasher(seed seeded.Seed) hasher {
+	words := seed.Words("detect keys", 3)
+	return hasher{words[0], words[1], words[2] | 1}
+}
+
+// ownerBits are the lowest bits of a key's hash. They say which shard the key belongs to,
+// and to which partition, so they are kept of what is remembered of a key by hash alone.
+const (
+	ownerBits = 24
+	ownerMask = 1<<ownerBits - 1
+)
+
+// ownedBy returns a hash of the owner of the key with a hash.
+func ownedBy(owner, hash uint64) uint64 { return hash&^ownerMask | owner&ownerMask }
+
+// shardOf returns the number of the shard that a key with the hash belongs to, of n.
+func shardOf(hash uint64, n int) int { return scale(uint32(hash)<<(32-ownerBits), n) }
+
+// Partition returns what says which part of all keys one with the hash is of, in the
+// highest bits: of 512 parts, the highest nine. Neither shards nor sets are chosen by it.
+func Partition(hash uint64) uint64 {
+	return hash * 0xb5297b & ownerMask << (64 - ownerBits)
+}
 
 // key returns the key of a network. It is exact up to 64 bits; of what is longer, the
 // halves are mixed in a way that nobody else can compute.

@@ -65,7 +65,7 @@ func (s *shard) raise(e *event, r *cloudfront.Record, b *bucket, client netip.Pr
 func (s *shard) raiseMembers(e *event, r *cloudfront.Record, b *bucket, l *limits) {
 	s.fate = Silenced
 	client, earlier := clientOf(r), !b.hushed(l, e.at)
-	own := !s.toldMember(e, b, l, client)
+	own := !s.toldMember(e, l, client)
 	if !own && !earlier {
 		return
 	}
@@ -82,16 +82,16 @@ func (s *shard) raiseMembers(e *event, r *cloudfront.Record, b *bucket, l *limit
 		if other == client || slices.ContainsFunc(samples[:i], func(s Sample) bool { return s.client() == other }) {
 			continue
 		}
-		if s.banned != nil && s.banned(other, e.at) || s.toldMember(e, b, l, other) {
+		if s.banned != nil && s.banned(other, e.at) || s.toldMember(e, l, other) {
 			continue
 		}
 		s.raise(e, r, b, other, samples[i].Addr, slices.Clone(samples))
 	}
 }
 
-// toldMember reports whether a client got an alert of this bucket within the
+// toldMember reports whether a client got an alert of the event's bucket within the
 // blackhole, and remembers that it gets one now if it did not.
-func (s *shard) toldMember(e *event, b *bucket, l *limits, client netip.Prefix) bool {
-	hash := s.plan.hasher.hash(s.plan.hasher.key(client))
-	return s.members.hush(fold(distinctHash(e.hash, b.ident, 0), hash), e.at, l.quiet)
+func (s *shard) toldMember(e *event, l *limits, client netip.Prefix) bool {
+	h := &s.plan.hasher
+	return s.members.notify(newNotice(e.hash, h.hash(h.key(client)), e.at), l.quiet)
 }

@@ -36,13 +36,14 @@ func (r recent) set(hash uint64) *[ways]uint64 {
 	return &r.sets[scale(uint32(hash>>32), len(r.sets))]
 }
 
-// A distinct value is remembered as 24 bits of its hash, the birth number of its
-// bucket and, for the count of what was forgotten too early, when that bucket
-// expires: the low 16 bits of a tick, at most nine hours ahead.
+// A distinct value is remembered as its fingerprint, the birth number of its bucket and,
+// for the count of what was forgotten too early, when that bucket expires: 10 bits of a
+// tick, to about a minute, at most nine hours ahead.
 const (
-	untilBits    = 16
-	untilReach   = 1<<(untilBits-1) - 1 // ticks ahead that these bits can tell from the past
-	bornMask     = 1<<24 - 1
+	untilBits    = 10
+	untilUnit    = 6                                   // bits of a tick that are left out
+	untilReach   = (1<<(untilBits-1) - 1) << untilUnit // ticks ahead that these bits can tell from the past
+	bornMask     = 1<<(32-untilBits) - 1
 	distinctMask = ^uint64(1<<untilBits - 1)
 )
 
@@ -52,31 +53,48 @@ func distinctHash(hash uint64, id ident, fingerprint uint32) uint64 {
 	return fold(hash^id.rest*0x9e3779b97f4a7c15, 0xd6e8feb86659fd93^uint64(fingerprint)<<16)
 }
 
-func distinctValue(hash uint64, born, until uint32) uint64 {
-	tag := hash&bornMask | 1
-	return tag<<40 | uint64(born)<<untilBits | uint64(uint16(until))
+func distinctValue(fingerprint, born, until uint32) uint64 {
+	return uint64(fingerprint)<<32 | uint64(born)<<untilBits | uint64(until>>untilUnit)&^distinctMask
 }
 
 // wanted reports whether a distinct value that was pushed out belonged to a
 // bucket that still lives at this tick.
 func wanted(value uint64, tick uint32) bool {
-	return value != 0 && int16(uint16(value)-uint16(tick)) > 0
+	const top = 16 - untilBits
+	return value != 0 && int16(uint16(value)<<top-uint16(tick>>untilUnit)<<top) > 0
 }
 
-// hush remembers that a client got an alert of a bucket at a time in Unix
-// milliseconds, which the hash of both selects. It reports whether that one is
-// less than quiet milliseconds from the alert before it; then it remembers nothing.
-//
-// An entry is 22 bits of the hash and the time, of which 42 bits reach until 2109.
-func (r recent) hush(hash uint64, at, quiet int64) bool {
-	const timeMask = 1<<42 - 1
-	set := r.set(hash)
-	value := (hash|1)<<42 | uint64(at) // no entry is 0
-	for _, v := range set {
-		if v&^timeMask == value&^timeMask && near(int64(v&timeMask), at, quiet) {
+// A notice says when a client got an alert of a bucket with members. It takes two values
+// of a set, so that half as many are remembered.
+type notice struct {
+	who  uint64 // hash of the bucket's key and the client, owned by the key; it selects the set
+	when uint64 // 22 bits of another hash of the two, and the time in Unix milliseconds, of which 42 bits reach until 2109
+}
+
+const noticeTime = 1<<42 - 1
+
+// newNotice returns the notice of a client for the bucket of a key, by their hashes.
+func newNotice(key, client uint64, at int64) notice {
+	who := fold(key^0x9e3779b97f4a7c15, client)
+	return notice{ownedBy(key, who), (who|1)<<42 | uint64(at)&noticeTime} // it is not zero
+}
+
+// notify remembers a notice. It reports whether the one before it is less than quiet
+// milliseconds from it; then it remembers nothing.
+func (r recent) notify(n notice, quiet int64) bool {
+	set := r.set(n.who)
+	from := ways - 2
+	for i := 0; i < ways; i += 2 {
+		if set[i] != n.who || (set[i+1]^n.when)&^noticeTime != 0 {
+			continue
+		}
+		if near(int64(set[i+1]&noticeTime), int64(n.when&noticeTime), quiet) {
 			return true
 		}
+		from = i
+		break
 	}
-	r.add(hash, value, ^uint64(timeMask))
+	copy(set[2:], set[:from])
+	set[0], set[1] = n.who, n.when
 	return false
 }

@@ -179,10 +179,9 @@ func (s *shard) pour(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Recor
 // repeated reports whether the bucket holds the hit's distinct value already, and
 // remembers it.
 func (s *shard) repeated(e *event, hit *scenario.Hit, b *bucket, l *limits, at int64) bool {
-	hash := distinctHash(e.hash, b.ident, hit.Distinct)
 	now := ticks(at)
-	value := distinctValue(hash, b.born, min(ticks(at+l.life), now+untilReach))
-	known, out := s.values.add(hash, value, distinctMask)
+	value := distinctValue(hit.Distinct, b.born, min(ticks(at+l.life), now+untilReach))
+	known, out := s.values.add(distinctHash(e.hash, b.ident, hit.Distinct), value, distinctMask)
 	if wanted(out, now) {
 		s.tally.forgotten++
 	}

@@ -145,7 +145,7 @@ func (s *sieve) isShielding(a *apartHit) bool {
 func (s *sieve) settle(a *apartHit, r *cloudfront.Record, g *scenario.Group) bool {
 	h := &s.engine.plan.hasher
 	if g.By == scenario.ByValue {
-		a.key = key{addr: uint64(a.hit.Scenario), group: a.hit.Group, family: familyValue}
+		a.key = key{addr: s.engine.plan.values[a.hit.Scenario], group: a.hit.Group, family: familyValue}
 		a.hash = h.hash(a.key)
 		return true
 	}

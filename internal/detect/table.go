@@ -237,11 +237,13 @@ func (t *table) keep(p place, dry, until uint32) {
 	}
 }
 
-// birth returns a number for a new bucket. Numbers come again after 2^24 births:
-// long after the values of the bucket that had it before were pushed out.
+// birth returns a number for a new bucket, which is never 0. Numbers come again after
+// 2^22 births: long after the values of the bucket that had it before were pushed out.
 func (t *table) birth() uint32 {
-	t.births++
-	return t.births & bornMask
+	if t.births++; t.births > bornMask {
+		t.births = 1
+	}
+	return t.births
 }
 
 // sweep looks for expired buckets in the next few sets and counts them out. It

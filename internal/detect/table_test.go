@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"pgregory.net/rapid"
+
+	"weir/internal/seeded"
 )
 
 // TestRecentIsALeastRecentlyUsedCache holds a set against a plain list.
@@ -47,10 +49,13 @@ func TestWanted(t *testing.T) {
 		want   bool
 	}{
 		{0, 5, false},
-		{value(100), 99, true},
-		{value(100), 100, false},
+		{value(640), 639, true},
+		{value(640), 640, false},
+		{value(700), 640, false},
 		{value(1 << 16), 1<<16 - 5, true},
-		{value(1<<16 - 5), 1 << 16, false},
+		{value(1<<16 - 64), 1 << 16, false},
+		{value(0x7fff_ffff), 0x7fff_ffff - 9*3600, true},
+		{value(0x7fff_ffff - 9*3600), 0x7fff_ffff, false},
 	} {
 		if got := wanted(tt.value, tt.second); got != tt.want {
 			t.Errorf("wanted(%x, %d) = %v, want %v", tt.value, tt.second, got, tt.want)
@@ -67,7 +72,7 @@ func TestTableKeepsWhatIsFullest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHasher()
+	h := newHasher(seeded.New())
 	type entry struct {
 		key      key
 		scenario uint16
@@ -124,7 +129,7 @@ func TestValuesOfOneClientPushOutEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHasher()
+	h := newHasher(seeded.New())
 	put := func(k key, group uint32, dry uint32) {
 		id := k.ident(0, group)
 		p, _ := table.claim(id, table.locate(id, h.hash(k), group != 0), 0)
