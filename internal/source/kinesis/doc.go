@@ -11,8 +11,9 @@
 //
 //   - a Kinesis client that never calls Kinesis (front.go). Listing shards waits
 //     for a shard to take (board.go, and rules.go for which), getting records
-//     paces, retries and obeys the stop signal (reader.go, fanout.go), and
-//     records travel beside KCL, not through it (feed.go);
+//     paces, retries and obeys the stop signal (reader.go, fanout.go), pages are
+//     decoded into memory that is used again (decode.go), and records travel
+//     beside KCL, not through it (feed.go);
 //   - a checkpointer whose methods answer from memory (checkpointer.go). Every
 //     lease has one goroutine, and only that one writes its row (lease.go),
 //     always under a condition (table.go);

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,6 +36,7 @@ type reader struct {
 
 	from     types.StartingPosition // where to read on without an iterator
 	iterator *string
+	decoder  *Decoder                 // the records in KCL's hands lie in its memory; nil until the first read
 	begun    time.Time                // the latest read
 	needed   time.Duration            // before the next one, for the bytes that it brought
 	calls    [callsInWindow]time.Time // when KCL called, the latest ones
@@ -71,8 +73,13 @@ func (r *reader) entered(now time.Time) time.Time {
 }
 
 // page returns the next page, empty ones included. It takes no longer than the
-// pace when all is well.
+// pace when all is well. That KCL calls says that the page before is handled, or
+// never will be.
 func (r *reader) page() (*kinesis.GetRecordsOutput, error) {
+	if r.decoder == nil {
+		r.decoder = NewDecoder()
+	}
+	r.decoder.Release()
 	wait := time.Until(r.entered(time.Now()))
 	for fails := 0; ; fails++ {
 		if fails > 0 {
@@ -128,7 +135,7 @@ func (r *reader) read() (*kinesis.GetRecordsOutput, error) {
 	}
 	out, err := r.stream.api.GetRecords(ctx, &kinesis.GetRecordsInput{
 		ShardIterator: r.iterator, Limit: &r.most, StreamARN: r.stream.byARN(),
-	})
+	}, func(o *kinesis.Options) { o.Protocol = r.decoder })
 	if err != nil {
 		return nil, err
 	}
@@ -145,9 +152,10 @@ func (r *reader) deliver(out *kinesis.GetRecordsOutput) *kinesis.GetRecordsOutpu
 	behind := aws.ToInt64(out.MillisBehindLatest) // some stand-ins leave it out, and KCL would not survive that
 	r.shard.stats.sawPage(out.Records, behind)
 	if n := len(out.Records); n > 0 {
-		r.from = types.StartingPosition{
-			Type: types.ShardIteratorTypeAfterSequenceNumber, SequenceNumber: out.Records[n-1].SequenceNumber,
-		}
+		// The number is kept, here and as a checkpoint, and the rest of the page is not.
+		last := &out.Records[n-1].SequenceNumber
+		*last = aws.String(strings.Clone(aws.ToString(*last)))
+		r.from = types.StartingPosition{Type: types.ShardIteratorTypeAfterSequenceNumber, SequenceNumber: *last}
 	}
 	page := &kinesis.GetRecordsOutput{MillisBehindLatest: &behind, Records: r.shard.feed.put(out.Records)}
 	if out.NextShardIterator != nil {
