@@ -84,6 +84,12 @@ func (s *Store) takeQueue() ([]settled, batch) {
 			d.Context = newContext(&queue[i].alert)
 			b.put = append(b.put, d)
 		}
+		if queue[i].keep {
+			b.alerts = append(b.alerts, alertOf(&queue[i]))
+			if last := &b.alerts[len(b.alerts)-1]; queue[i].fresh {
+				last.Until = b.put[len(b.put)-1].Until
+			}
+		}
 	}
 	return queue, b
 }

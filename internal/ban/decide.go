@@ -2,6 +2,7 @@ package ban
 
 import (
 	"net/netip"
+	"time"
 
 	"weir/internal/detect"
 	"weir/internal/scenario"
@@ -20,21 +21,31 @@ import (
 func (s *Store) Alert(a detect.Alert) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	done := settled{alert: a}
+	done := settled{alert: a, judged: wholeMillis(s.cfg.Now(fromMillis(a.At)))}
+	again := false // the same alert was raised before, and is stored or about to be
 	if why := s.refuses(&a); why != "" {
-		s.metrics.refused[why].Inc()
-	} else if d, ok := s.decide(&a); !ok {
-		s.metrics.refused[refusedLate].Inc()
+		done.refused = why
+	} else if d, ok := s.decide(&a, done.judged); !ok {
+		done.refused = refusedLate
 	} else if old := s.standing(d); old != nil {
-		done.id = old.d.ID
-		s.metrics.refused[refusedKnown].Inc()
+		done.id, done.refused = old.d.ID, refusedKnown
+		again = old.d.ID == d.ID
 	} else {
 		done.id, done.fresh = d.ID, true
 		d.Held = s.breakers.judge(d, s.census.cameBack(a.Addr), s.census.both.Load())
 		s.hold(newEntry(d))
 	}
+	if done.refused != "" {
+		s.metrics.refused[done.refused].Inc()
+	}
+	done.keep = done.fresh || !again && s.budget.take(a.Client, done.judged)
+	if !done.keep && !again {
+		s.metrics.alertsDropped.Inc()
+	}
+	if s.untold.Add(1) > wholeAlerts {
+		lighten(&done.alert)
+	}
 	s.queue = append(s.queue, done)
-	s.untold.Add(1)
 }
 
 // Why alerts make no decision: the values of a metric's label.
@@ -54,7 +65,7 @@ func (s *Store) refuses(a *detect.Alert) string {
 		return refusedSimulate
 	case !a.Scenario.Remediation:
 		return refusedRemediation
-	case s.allow.OverlapsPrefix(a.Client):
+	case s.allow.Load().OverlapsPrefix(a.Client):
 		return refusedAllowlist
 	case s.cfg.Public && Reserved(a.Client):
 		return refusedReserved
@@ -77,7 +88,7 @@ func (s *Store) unbannedSince(client netip.Prefix, at int64) bool {
 
 // decide makes a decision of a. It lasts from now on: a ban that began late is
 // not shorter for it. But what would be over by now, had it come in time, is over.
-func (s *Store) decide(a *detect.Alert) (*Decision, bool) {
+func (s *Store) decide(a *detect.Alert, created time.Time) (*Decision, bool) {
 	sc := a.Scenario
 	lasts, action := sc.Ban, Action(sc.Action)
 	if lasts == 0 {
@@ -90,7 +101,6 @@ func (s *Store) decide(a *detect.Alert) (*Decision, bool) {
 		action = Count
 	}
 	at := fromMillis(a.At)
-	created := wholeMillis(s.cfg.Now(at))
 	if !at.Add(lasts).After(created) {
 		return nil, false
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,6 +32,21 @@ func (w *Where) check() error {
 	return nil
 }
 
+// words says in words what a wish is about.
+func (w *Where) words() string {
+	if w.All {
+		return "all"
+	}
+	var said []string
+	if w.Origin != "" {
+		said = append(said, "origin "+string(w.Origin))
+	}
+	if !w.Since.IsZero() {
+		said = append(said, "made since "+w.Since.UTC().Format(time.RFC3339))
+	}
+	return strings.Join(said, ", ")
+}
+
 func (w *Where) fits(d *Decision) bool {
 	return (w.Scenario == "" || d.Scenario == w.Scenario) && (w.Origin == "" || d.Origin == w.Origin) && !d.Created.Before(w.Since)
 }
@@ -44,6 +60,9 @@ func (w *Where) fits(d *Decision) bool {
 func (s *Store) RemoveWhere(ctx context.Context, w Where) (int, error) {
 	if err := w.check(); err != nil {
 		return 0, err
+	}
+	if err := s.record(ctx, s.audited(ctx, AuditFlush, w.Scenario, w.words())); err != nil {
+		return 0, fmt.Errorf("unban many: %w", err)
 	}
 	n, err := s.removeAll(ctx, w.fits)
 	s.log.Info("unbanned many by hand", zap.Int("decisions", n), zap.String("scenario", w.Scenario),
@@ -101,7 +120,11 @@ func (s *Store) inParts(ctx context.Context, prefixes []netip.Prefix, do func([]
 // it respected, whatever the client does next.
 func (s *Store) Lift(ctx context.Context, prefixes []netip.Prefix, cooldown time.Duration) (int, error) {
 	n, err := s.inParts(ctx, prefixes, func(part []netip.Prefix) (int, error) {
-		return s.removeAbout(ctx, part, s.now(), cooldown, func(*Decision) bool { return true })
+		notes := make([]Audit, len(part))
+		for i, p := range part {
+			notes[i] = s.audited(ctx, AuditLift, FormatPrefix(p), "")
+		}
+		return s.removeAbout(ctx, part, s.now(), cooldown, func(*Decision) bool { return true }, notes...)
 	})
 	if err != nil {
 		return n, fmt.Errorf("unban %d prefixes, of which %d decisions are ended: %w", len(prefixes), n, err)
@@ -111,8 +134,8 @@ func (s *Store) Lift(ctx context.Context, prefixes []netip.Prefix, cooldown time
 
 // removeAbout ends decisions in force at now about prefixes, in one transaction.
 // Events of the time up to cooldown after now ban nobody within them. writing is held.
-func (s *Store) removeAbout(ctx context.Context, prefixes []netip.Prefix, now time.Time, cooldown time.Duration, which func(*Decision) bool) (int, error) {
-	var b batch
+func (s *Store) removeAbout(ctx context.Context, prefixes []netip.Prefix, now time.Time, cooldown time.Duration, which func(*Decision) bool, notes ...Audit) (int, error) {
+	b := batch{audit: notes}
 	for _, p := range prefixes {
 		ends := len(b.end)
 		for _, e := range s.index.get(p) {

@@ -160,6 +160,29 @@ func (l *listed) narrower(p netip.Prefix) bool {
 	return p.Contains(found.Addr())
 }
 
+// within yields what is listed and lies within p, p itself left out.
+func (l *listed) within(p netip.Prefix) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		if p.Addr().Is4() {
+			i, _ := slices.BinarySearch(l.v4, pack4(p, 0))
+			for _, v := range l.v4[i:] {
+				q, _ := unpack4(v)
+				if !p.Contains(q.Addr()) || q != p && !yield(q) {
+					return
+				}
+			}
+			return
+		}
+		i, _ := slices.BinarySearchFunc(l.v6, pack6(p, 0), listed6.compare)
+		for _, e := range l.v6[i:] {
+			q, _ := e.unpack()
+			if !p.Contains(q.Addr()) || q != p && !yield(q) {
+				return
+			}
+		}
+	}
+}
+
 // all yields every prefix, in their order, with its list.
 func (l *listed) all() iter.Seq2[netip.Prefix, uint8] {
 	return func(yield func(netip.Prefix, uint8) bool) {

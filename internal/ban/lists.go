@@ -257,7 +257,7 @@ func (s *Store) readLine(read *listRead, line string, list uint8) error {
 		return fmt.Errorf("%s is wider than /%d: who means it bans it by hand, with force", p, widest(p))
 	case s.cfg.Public && Reserved(p):
 		return fmt.Errorf("%s shares addresses with private or otherwise reserved ones, which no client on the internet has", p)
-	case s.allow.OverlapsPrefix(p):
+	case s.fixed.OverlapsPrefix(p): // of what people allow, whoever enforces is told
 		read.allowed++
 	default:
 		read.listed.add(p, list)

@@ -27,7 +27,11 @@ func (s *Store) Add(ctx context.Context, d Decision) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	if err := s.insert(ctx, []Decision{d}); err != nil {
+	how := fmt.Sprintf("%s %s until %s", d.ID, d.Action, d.Until.Format(time.RFC3339))
+	if d.Reason != "" {
+		how += ": " + d.Reason
+	}
+	if err := s.insert(ctx, []Decision{d}, s.audited(ctx, AuditBan, FormatPrefix(d.Prefix), how)); err != nil {
 		return Decision{}, fmt.Errorf("ban %s: %w", FormatPrefix(d.Prefix), err)
 	}
 	s.log.Info("banned by hand", zap.String("prefix", FormatPrefix(d.Prefix)), zap.String("id", d.ID),
@@ -86,22 +90,23 @@ func checkReason(r string) error {
 
 // allowlistedBy returns an entry of the allowlist that shares an address with p.
 func (s *Store) allowlistedBy(p netip.Prefix) (netip.Prefix, bool) {
-	if by, ok := s.allow.LookupPrefixLPM(p); ok {
+	allow := s.allow.Load()
+	if by, ok := allow.LookupPrefixLPM(p); ok {
 		return by, true
 	}
-	for by := range s.allow.Subnets(p) {
+	for by := range allow.Subnets(p) {
 		return by, true
 	}
 	return netip.Prefix{}, false
 }
 
 // insert stores decisions that no alert made and takes them into memory.
-func (s *Store) insert(ctx context.Context, ds []Decision) error {
+func (s *Store) insert(ctx context.Context, ds []Decision, notes ...Audit) error {
 	if err := s.beginWriting(ctx); err != nil {
 		return err
 	}
 	defer s.endWriting()
-	if err := s.write(ctx, batch{put: ds}); err != nil {
+	if err := s.write(ctx, batch{put: ds, audit: notes}); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -122,7 +127,7 @@ func (s *Store) insert(ctx context.Context, ds []Decision) error {
 // prefix again. All is stored before Remove returns; after an error nothing has
 // changed.
 func (s *Store) Remove(ctx context.Context, prefix netip.Prefix) (int, error) {
-	n, err := s.remove(ctx, prefix, func(*Decision) bool { return true })
+	n, err := s.remove(ctx, prefix, "", func(*Decision) bool { return true })
 	if err != nil {
 		return 0, fmt.Errorf("unban %s: %w", FormatPrefix(prefix), err)
 	}
@@ -140,14 +145,14 @@ func (s *Store) RemoveID(ctx context.Context, id string) (int, error) {
 	if !ok {
 		return 0, nil
 	}
-	n, err := s.remove(ctx, d.Prefix, func(d *Decision) bool { return d.ID == id })
+	n, err := s.remove(ctx, d.Prefix, id, func(d *Decision) bool { return d.ID == id })
 	if err != nil {
 		return 0, fmt.Errorf("remove decision %s: %w", id, err)
 	}
 	return n, nil
 }
 
-func (s *Store) remove(ctx context.Context, prefix netip.Prefix, which func(*Decision) bool) (int, error) {
+func (s *Store) remove(ctx context.Context, prefix netip.Prefix, how string, which func(*Decision) bool) (int, error) {
 	if err := checkPrefix(prefix); err != nil {
 		return 0, err
 	}
@@ -159,7 +164,7 @@ func (s *Store) remove(ctx context.Context, prefix netip.Prefix, which func(*Dec
 	if err := s.commit(ctx); err != nil {
 		return 0, err
 	}
-	n, err := s.removeAbout(ctx, []netip.Prefix{prefix}, s.now(), 0, which)
+	n, err := s.removeAbout(ctx, []netip.Prefix{prefix}, s.now(), 0, which, s.audited(ctx, AuditUnban, FormatPrefix(prefix), how))
 	if n > 0 {
 		s.log.Info("unbanned by hand", zap.String("prefix", FormatPrefix(prefix)), zap.Int("decisions", n))
 	}

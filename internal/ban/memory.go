@@ -1,8 +1,8 @@
 package ban
 
 import (
-	"cmp"
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -15,30 +15,39 @@ type memory struct {
 	mu        sync.Mutex
 	decisions map[string]Decision
 	unbans    map[netip.Prefix]time.Time
+	allow     map[netip.Prefix]AllowEntry
+	alertLog  []Alert // the latest, oldest first
+	auditLog  []Audit
 	secrets   map[string][32]byte
 }
 
+// memoryAlerts is how many alerts are remembered: a replay raises any number.
+const memoryAlerts = 10_000
+
 func newMemory() *memory {
-	return &memory{decisions: make(map[string]Decision), unbans: make(map[netip.Prefix]time.Time), secrets: make(map[string][32]byte)}
+	return &memory{
+		decisions: make(map[string]Decision), unbans: make(map[netip.Prefix]time.Time),
+		allow: make(map[netip.Prefix]AllowEntry), secrets: make(map[string][32]byte),
+	}
 }
 
-func (m *memory) load(_ context.Context, ended, lifted time.Time) ([]Decision, []unban, error) {
+func (m *memory) load(_ context.Context, ended, lifted time.Time) (contents, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var ds []Decision
+	var c contents
 	for _, d := range m.decisions {
 		if d.Until.After(ended) {
 			d.Context = nil
-			ds = append(ds, d)
+			c.decisions = append(c.decisions, d)
 		}
 	}
-	var us []unban
 	for p, at := range m.unbans {
 		if at.After(lifted) {
-			us = append(us, unban{p, at})
+			c.unbans = append(c.unbans, unban{p, at})
 		}
 	}
-	return ds, us, nil
+	c.allow = slices.Collect(maps.Values(m.allow))
+	return c, nil
 }
 
 func (m *memory) write(_ context.Context, b batch) error {
@@ -62,6 +71,22 @@ func (m *memory) write(_ context.Context, b batch) error {
 	for _, u := range b.unban {
 		m.unbans[u.prefix] = u.at
 	}
+	for _, e := range b.allow {
+		if e.version > m.allow[e.Prefix].version {
+			m.allow[e.Prefix] = e
+		}
+	}
+	for _, a := range b.alerts {
+		if !slices.ContainsFunc(m.alertLog, func(o Alert) bool { return o.ID == a.ID }) {
+			m.alertLog = append(m.alertLog, a)
+		}
+	}
+	m.alertLog = slices.Clone(m.alertLog[max(0, len(m.alertLog)-memoryAlerts):])
+	for _, a := range b.audit {
+		if !slices.Contains(m.auditLog, a) {
+			m.auditLog = append(m.auditLog, a)
+		}
+	}
 	return nil
 }
 
@@ -82,18 +107,61 @@ func (m *memory) list(_ context.Context, f filter) ([]Decision, error) {
 			found = append(found, d)
 		}
 	}
-	slices.SortFunc(found, func(a, b Decision) int {
-		return cmp.Or(cmp.Compare(millis(b.Created), millis(a.Created)), cmp.Compare(b.ID, a.ID))
-	})
+	newestFirst(found, positionOf)
 	return found[:min(f.limit, len(found))], nil
+}
+
+func (m *memory) alert(_ context.Context, id string) (Alert, bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i := slices.IndexFunc(m.alertLog, func(a Alert) bool { return a.ID == id })
+	if i < 0 {
+		return Alert{}, false, nil
+	}
+	a := m.alertLog[i]
+	if a.Context == nil {
+		a.Context = m.decisions[id].Context
+	}
+	return a, true, nil
+}
+
+func (m *memory) alerts(_ context.Context, f filter) ([]Alert, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var found []Alert
+	for _, a := range m.alertLog {
+		if f.matchesAlert(&a) {
+			a.Context = nil
+			found = append(found, a)
+		}
+	}
+	newestFirst(found, (*Alert).position)
+	return found[:min(f.limit, len(found))], nil
+}
+
+func (m *memory) audit(_ context.Context, after position, limit int) ([]Audit, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := slices.DeleteFunc(slices.Clone(m.auditLog), func(a Audit) bool {
+		return after != position{} && !after.before(a.position())
+	})
+	newestFirst(found, (*Audit).position)
+	return found[:min(limit, len(found))], nil
 }
 
 func (f *filter) matches(d *Decision) bool {
 	return (len(f.prefixes) == 0 || slices.Contains(f.prefixes, d.Prefix)) &&
-		(f.active.IsZero() || d.Until.After(f.active)) &&
+		!d.Until.Before(f.kept) &&
 		(f.scenario == "" || d.Scenario == f.scenario) &&
 		(f.origin == "" || d.Origin == f.origin) &&
 		(f.after == position{} || f.after.before(positionOf(d)))
+}
+
+func (f *filter) matchesAlert(a *Alert) bool {
+	return (len(f.prefixes) == 0 || slices.Contains(f.prefixes, a.Prefix)) &&
+		!a.Until.Before(f.kept) &&
+		(f.scenario == "" || a.Scenario == f.scenario) &&
+		(f.after == position{} || f.after.before(a.position()))
 }
 
 func (m *memory) about(_ context.Context, prefixes []netip.Prefix, ended time.Time) ([]netip.Prefix, error) {
@@ -108,25 +176,24 @@ func (m *memory) about(_ context.Context, prefixes []netip.Prefix, ended time.Ti
 	return slices.DeleteFunc(slices.Clone(prefixes), func(p netip.Prefix) bool { return !found[p] }), nil
 }
 
-func (m *memory) purge(_ context.Context, ended, lifted time.Time, limit int) (int, error) {
+func (m *memory) purge(_ context.Context, p purge, limit int) (more bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	n := 0
-	for id, d := range m.decisions {
-		if n < limit && d.Until.Before(ended) {
-			delete(m.decisions, id)
-			n++
+	// spend says whether one more may be forgotten.
+	spend := func(left *int, old bool) bool {
+		if old {
+			*left--
+			more = more || *left < 0
 		}
+		return old && *left >= 0
 	}
-	left := limit
-	for p, at := range m.unbans {
-		if left > 0 && at.Before(lifted) {
-			delete(m.unbans, p)
-			n++
-			left--
-		}
-	}
-	return n, nil
+	decisions, unbans, allowed, alerts, audits := limit, limit, limit, limit, limit
+	maps.DeleteFunc(m.decisions, func(_ string, d Decision) bool { return spend(&decisions, d.Until.Before(p.ended)) })
+	maps.DeleteFunc(m.unbans, func(_ netip.Prefix, at time.Time) bool { return spend(&unbans, at.Before(p.lifted)) })
+	maps.DeleteFunc(m.allow, func(_ netip.Prefix, e AllowEntry) bool { return spend(&allowed, e.over(p.lifted)) })
+	m.alertLog = slices.DeleteFunc(m.alertLog, func(a Alert) bool { return spend(&alerts, a.Until.Before(p.ended)) })
+	m.auditLog = slices.DeleteFunc(m.auditLog, func(a Audit) bool { return spend(&audits, a.At.Before(p.audit)) })
+	return more, nil
 }
 
 func (m *memory) secret(_ context.Context, name string, fresh [32]byte) ([32]byte, error) {

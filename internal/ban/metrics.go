@@ -9,6 +9,7 @@ import (
 type metrics struct {
 	decisions     map[Origin]prometheus.Counter // stored ones
 	refused       map[string]prometheus.Counter // by reason
+	alertsDropped prometheus.Counter
 	trips         prometheus.Counter
 	commitErrors  prometheus.Counter
 	commitSeconds prometheus.Histogram
@@ -24,6 +25,9 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	m := &metrics{
 		decisions: make(map[Origin]prometheus.Counter),
 		refused:   make(map[string]prometheus.Counter),
+		alertsDropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ban_alerts_not_kept_total", Help: "Alerts that made no decision and were not stored, as there were many about the client within the hour.",
+		}),
 		trips: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ban_breaker_trips_total", Help: "Times that a circuit breaker opened.",
 		}),
@@ -44,7 +48,7 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	pending := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ban_pending_alerts", Help: "Alerts decided on in memory and not yet stored.",
 	}, func() float64 { return float64(s.untold.Load()) })
-	reg.MustRegister(decisions, refused, m.trips, m.commitErrors, m.commitSeconds, pending, inForce{s}, breakerStates{s}, listStates{s})
+	reg.MustRegister(decisions, refused, m.alertsDropped, m.trips, m.commitErrors, m.commitSeconds, pending, inForce{s}, breakerStates{s}, listStates{s})
 	return m
 }
 

@@ -29,8 +29,10 @@ func (s *Store) InForce(now time.Time) iter.Seq[Decision] { return s.InForceOf(n
 // weaker one about a prefix is yielded where a stronger one does not pass. take
 // must not keep what it is given; nil lets all pass.
 func (s *Store) InForceOf(now time.Time, take func(*Decision) bool) iter.Seq[Decision] {
-	return func(yield func(Decision) bool) {
+	return func(each func(Decision) bool) {
 		at := now.UnixMilli()
+		allow := s.allow.Load()
+		yield := func(d Decision) bool { return allow.OverlapsPrefix(d.Prefix) || each(d) }
 		lists := s.lists.Load().walk(take)
 		for p, h := range s.index.table.Load().AllSorted() {
 			if !lists.before(p, yield) {
@@ -60,6 +62,9 @@ func (s *Store) Lookup(p netip.Prefix, now time.Time) (Decision, bool) {
 
 // LookupOf returns what InForceOf yields about exactly p; false if it yields nothing.
 func (s *Store) LookupOf(p netip.Prefix, now time.Time, take func(*Decision) bool) (Decision, bool) {
+	if s.allow.Load().OverlapsPrefix(p) {
+		return Decision{}, false
+	}
 	d, ok := s.lists.Load().lookup(p)
 	ok = ok && (take == nil || take(&d))
 	if h, held := s.index.table.Load().Get(p); held {
@@ -128,25 +133,18 @@ type Page struct {
 // decided in between. A cursor or limit that makes no sense is refused with a
 // *RefusedError.
 func (s *Store) List(ctx context.Context, q Query) (Page, error) {
-	if q.Limit < 1 || q.Limit > MaxLimit {
-		return Page{}, refuse(RefusedQuery, "a page of %d decisions: it may have 1 to %d", q.Limit, MaxLimit)
-	}
-	f := filter{scenario: q.Scenario, origin: q.Origin, limit: q.Limit + 1} // one more tells whether there is more
-	if q.Client.IsValid() {
-		f.prefixes = containing(q.Client)
-	}
-	if !q.All {
-		f.active = s.now()
-	}
-	if q.Cursor != "" {
-		var err error
-		if f.after, err = parseCursor(q.Cursor); err != nil {
-			return Page{}, err
-		}
-	}
-	ds, err := s.storage.list(ctx, f)
+	f, err := s.filterOf(&q)
 	if err != nil {
 		return Page{}, err
+	}
+	var ds []Decision
+	if q.All {
+		ds, err = s.storage.list(ctx, f)
+		if err != nil {
+			return Page{}, err
+		}
+	} else {
+		ds = s.active(f) // all of them are in memory
 	}
 	s.addHits(ds)
 	if len(ds) <= q.Limit {
@@ -156,13 +154,68 @@ func (s *Store) List(ctx context.Context, q Query) (Page, error) {
 	return Page{Decisions: ds, Next: positionOf(&ds[q.Limit-1]).cursor()}, nil
 }
 
+// filterOf checks a query. One more than was asked for tells whether there is more.
+func (s *Store) filterOf(q *Query) (filter, error) {
+	if q.Limit < 1 || q.Limit > MaxLimit {
+		return filter{}, refuse(RefusedQuery, "a page of %d: it may have 1 to %d entries", q.Limit, MaxLimit)
+	}
+	f := filter{scenario: q.Scenario, origin: q.Origin, kept: s.kept(), limit: q.Limit + 1}
+	if q.Client.IsValid() {
+		f.prefixes = containing(q.Client)
+	}
+	var err error
+	if q.Cursor != "" {
+		f.after, err = parseCursor(q.Cursor)
+	}
+	return f, err
+}
+
+// active returns up to f.limit stored decisions in force that fit a filter, newest
+// first.
+func (s *Store) active(f filter) []Decision {
+	now := s.now()
+	var found []*entry
+	look := func(h *held) {
+		for _, e := range h.entries {
+			if e.d.InForce(now) && f.matches(e.d) {
+				found = append(found, e)
+			}
+		}
+	}
+	t := s.index.table.Load()
+	if len(f.prefixes) > 0 {
+		for _, p := range f.prefixes {
+			if h, ok := t.Get(p); ok {
+				look(h)
+			}
+		}
+	} else {
+		for _, h := range t.All() {
+			look(h)
+		}
+	}
+	s.mu.Lock()
+	found = slices.DeleteFunc(found, func(e *entry) bool { return !e.stored })
+	s.mu.Unlock()
+	newestFirst(found, func(e **entry) position { return positionOf((*e).d) })
+	found = found[:min(f.limit, len(found))]
+	ds := make([]Decision, len(found))
+	for i, e := range found {
+		ds[i] = *e.d
+	}
+	return ds
+}
+
 // Get returns a stored decision with its context; false if there is none of this
 // ID.
 func (s *Store) Get(ctx context.Context, id string) (Decision, bool, error) {
 	d, ok, err := s.storage.get(ctx, id)
+	if !ok || err != nil || d.Until.Before(s.kept()) {
+		return Decision{}, false, err
+	}
 	found := []Decision{d}
 	s.addHits(found)
-	return found[0], ok, err
+	return found[0], true, nil
 }
 
 // addHits fills in what the storage does not keep.

@@ -77,6 +77,13 @@ func (s *Store) breakerOpened(scenario, why string) {
 // again if there are as many again. Everything is stored before Release returns;
 // after an error the breakers are as they were, and what was not released is held.
 func (s *Store) Release(ctx context.Context, scenario string, drop bool) (int, error) {
+	action := AuditRelease
+	if drop {
+		action = AuditDrop
+	}
+	if err := s.record(ctx, s.audited(ctx, action, cmp.Or(scenario, everyScenario), "")); err != nil {
+		return 0, fmt.Errorf("release what is held of %s: %w", cmp.Or(scenario, "all scenarios"), err)
+	}
 	n, err := s.release(ctx, scenario, drop)
 	if n > 0 || err == nil {
 		s.log.Info("held decisions released", zap.String("scenario", cmp.Or(scenario, everyScenario)), zap.Bool("dropped", drop), zap.Int("decisions", n))

@@ -34,7 +34,7 @@ func (s *Store) Restore(ctx context.Context, d Decision) error {
 	if lasts := until.Sub(at); lasts < MinDuration || lasts > MaxDuration {
 		return refuse(RefusedUntil, "a ban of %s: it must last from %s to %s", lasts, MinDuration, MaxDuration)
 	}
-	if s.allow.OverlapsPrefix(d.Prefix) {
+	if s.allow.Load().OverlapsPrefix(d.Prefix) {
 		return nil
 	}
 	d = Decision{

@@ -13,6 +13,7 @@ func TestRestore(t *testing.T) {
 	var told []*Decision
 	s := testStore(t, Config{
 		Now:       func(event time.Time) time.Time { return event },
+		Retention: MaxDuration,
 		OnAlert:   func(_ detect.Alert, d *Decision) { told = append(told, d) },
 		Allowlist: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 	}, newMemory())

@@ -29,6 +29,8 @@ func (s *Store) Run(ctx context.Context) error {
 	defer purge.Stop()
 	lists := time.NewTicker(listsEvery)
 	defer lists.Stop()
+	allow := time.NewTimer(0)
+	defer allow.Stop()
 	var committing, purging trouble
 	for {
 		s.census.turn(time.Now())
@@ -38,6 +40,12 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-sweep.C:
 			s.sweep()
 			committing.note(ctx, s.log, "storing decisions", s.Commit(ctx))
+		case <-s.allowNews:
+			allow.Reset(0)
+		case <-allow.C:
+			if next, ok := s.expireAllow(); ok {
+				allow.Reset(next)
+			}
 		case <-lists.C:
 			s.readLists()
 		case <-purge.C:
@@ -120,13 +128,17 @@ func (s *Store) purge(ctx context.Context) error {
 	s.mu.Lock()
 	s.forgetEnded(millis(now.Add(-endedLife)))
 	s.mu.Unlock()
+	old := purge{ended: s.kept(), lifted: now.Add(-liftedLife), audit: now.Add(-auditLife)}
 	for {
-		n, err := s.storage.purge(ctx, now.Add(-s.cfg.Retention), now.Add(-liftedLife), purgeBatch)
+		more, err := s.storage.purge(ctx, old, purgeBatch)
 		if err != nil {
 			return fmt.Errorf("purge decisions older than %s: %w", s.cfg.Retention, err)
 		}
-		if n < purgeBatch {
+		if !more {
 			return nil
 		}
 	}
 }
+
+// kept is the time before which what has ended is forgotten.
+func (s *Store) kept() time.Time { return s.now().Add(-s.cfg.Retention) }

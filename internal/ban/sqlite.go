@@ -3,7 +3,6 @@ package ban
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,38 +27,32 @@ type file struct {
 
 const decisionColumns = "id, prefix, action, scenario, origin, reason, severity, staged, held, wide, at, created, until, arrived, removed"
 
-func (f *file) load(ctx context.Context, ended, lifted time.Time) ([]Decision, []unban, error) {
-	ds, err := f.query(ctx, "SELECT "+decisionColumns+", NULL FROM decisions WHERE until > ?", millis(ended))
-	if err != nil {
-		return nil, nil, f.explain("read decisions from", err)
+func (f *file) load(ctx context.Context, ended, lifted time.Time) (c contents, err error) {
+	if c.decisions, err = f.query(ctx, "SELECT "+decisionColumns+", NULL FROM decisions WHERE until > ?", millis(ended)); err != nil {
+		return c, f.explain("read decisions from", err)
 	}
-	us, err := f.unbans(ctx, lifted)
-	if err != nil {
-		return nil, nil, f.explain("read unbans from", err)
+	if c.unbans, err = f.unbans(ctx, lifted); err != nil {
+		return c, f.explain("read unbans from", err)
 	}
-	return ds, us, nil
+	if c.allow, err = f.allowlist(ctx); err != nil {
+		return c, f.explain("read the allowlist from", err)
+	}
+	return c, nil
 }
 
 func (f *file) unbans(ctx context.Context, lifted time.Time) ([]unban, error) {
-	rows, err := f.reader.QueryContext(ctx, "SELECT prefix, at FROM unbans WHERE at > ?", millis(lifted))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var us []unban
-	for rows.Next() {
+	return rowsOf(ctx, f.reader, "SELECT prefix, at FROM unbans WHERE at > ?", []any{millis(lifted)}, func(rows *sql.Rows) (u unban, err error) {
 		var prefix string
 		var at int64
 		if err := rows.Scan(&prefix, &at); err != nil {
-			return nil, err
+			return u, err
 		}
-		p, err := netip.ParsePrefix(prefix)
-		if err != nil {
-			return nil, damaged{fmt.Errorf("unban of %q: %w", prefix, err)}
+		u.at = fromMillis(at)
+		if u.prefix, err = netip.ParsePrefix(prefix); err != nil {
+			err = damaged{fmt.Errorf("unban of %q: %w", prefix, err)}
 		}
-		us = append(us, unban{p, fromMillis(at)})
-	}
-	return us, rows.Err()
+		return u, err
+	})
 }
 
 func (f *file) write(ctx context.Context, b batch) error {
@@ -89,7 +82,7 @@ func (b *batch) store(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 	}
-	return nil
+	return b.storeRest(ctx, tx)
 }
 
 func putAll(ctx context.Context, tx *sql.Tx, ds []Decision) error {
@@ -103,11 +96,9 @@ func putAll(ctx context.Context, tx *sql.Tx, ds []Decision) error {
 	defer put.Close()
 	for i := range ds {
 		d := &ds[i]
-		var why []byte
-		if d.Context != nil {
-			if why, err = json.Marshal(d.Context); err != nil {
-				return fmt.Errorf("context of decision %s: %w", d.ID, err)
-			}
+		why, err := marshalContext(d.Context)
+		if err != nil {
+			return fmt.Errorf("context of decision %s: %w", d.ID, err)
 		}
 		if _, err := put.ExecContext(ctx, d.ID, d.Prefix.String(), d.Action, d.Scenario, d.Origin, d.Reason,
 			d.Severity, d.Staged, d.Held, d.Wide,
@@ -138,34 +129,42 @@ func (f *file) list(ctx context.Context, by filter) ([]Decision, error) {
 	return ds, nil
 }
 
-// sql writes f as a query. The unary plus keeps SQLite from walking all
-// decisions in order where a few prefixes single out a handful.
+// sql writes f as a query of decisions.
 func (f *filter) sql() (string, []any) {
-	where, args := []string{"true"}, []any(nil)
+	where, args := f.where()
+	if f.origin != "" {
+		where, args = where+" AND origin = ?", append(args, f.origin)
+	}
+	return "SELECT " + decisionColumns + ", NULL FROM decisions WHERE " + where + f.order(), append(args, f.limit)
+}
+
+// where is the condition that decisions and alerts have in common.
+func (f *filter) where() (string, []any) {
+	where, args := []string{"until >= ?"}, []any{millis(f.kept)}
 	and := func(cond string, values ...any) {
 		where = append(where, cond)
 		args = append(args, values...)
 	}
-	order := "created DESC, id DESC"
 	if len(f.prefixes) > 0 {
 		cond, values := amongPrefixes(f.prefixes)
 		and(cond, values...)
-		order = "+created DESC, id DESC"
-	}
-	if !f.active.IsZero() {
-		and("until > ?", millis(f.active))
 	}
 	if f.scenario != "" {
 		and("scenario = ?", f.scenario)
 	}
-	if f.origin != "" {
-		and("origin = ?", f.origin)
-	}
 	if f.after != (position{}) {
 		and("(created, id) < (?, ?)", f.after.created, f.after.id)
 	}
-	return "SELECT " + decisionColumns + ", NULL FROM decisions WHERE " + strings.Join(where, " AND ") +
-		" ORDER BY " + order + " LIMIT ?", append(args, f.limit)
+	return strings.Join(where, " AND "), args
+}
+
+// order is how a query ends. The unary plus keeps SQLite from walking all rows in
+// order where a few prefixes single out a handful.
+func (f *filter) order() string {
+	if len(f.prefixes) > 0 {
+		return " ORDER BY +created DESC, id DESC LIMIT ?"
+	}
+	return " ORDER BY created DESC, id DESC LIMIT ?"
 }
 
 // amongPrefixes makes a condition of prefixes, of which there is at least one.
@@ -190,41 +189,20 @@ func (f *file) about(ctx context.Context, prefixes []netip.Prefix, ended time.Ti
 }
 
 func (f *file) prefixes(ctx context.Context, query string, args ...any) ([]netip.Prefix, error) {
-	rows, err := f.reader.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ps []netip.Prefix
-	for rows.Next() {
+	return rowsOf(ctx, f.reader, query, args, func(rows *sql.Rows) (p netip.Prefix, err error) {
 		var prefix string
 		if err := rows.Scan(&prefix); err != nil {
-			return nil, err
+			return p, err
 		}
-		p, err := netip.ParsePrefix(prefix)
-		if err != nil {
-			return nil, damaged{fmt.Errorf("decision about %q: %w", prefix, err)}
+		if p, err = netip.ParsePrefix(prefix); err != nil {
+			err = damaged{fmt.Errorf("decision about %q: %w", prefix, err)}
 		}
-		ps = append(ps, p)
-	}
-	return ps, rows.Err()
+		return p, err
+	})
 }
 
 func (f *file) query(ctx context.Context, query string, args ...any) ([]Decision, error) {
-	rows, err := f.reader.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var ds []Decision
-	for rows.Next() {
-		d, err := scanDecision(rows)
-		if err != nil {
-			return nil, err
-		}
-		ds = append(ds, d)
-	}
-	return ds, rows.Err()
+	return rowsOf(ctx, f.reader, query, args, scanDecision)
 }
 
 func scanDecision(rows *sql.Rows) (Decision, error) {
@@ -240,43 +218,43 @@ func scanDecision(rows *sql.Rows) (Decision, error) {
 	if d.Prefix, err = netip.ParsePrefix(prefix); err != nil {
 		return d, damaged{fmt.Errorf("decision %s: %w", d.ID, err)}
 	}
-	if why != nil {
-		d.Context = new(Context)
-		if err := json.Unmarshal(why, d.Context); err != nil {
-			return d, damaged{fmt.Errorf("context of decision %s: %w", d.ID, err)}
-		}
+	if d.Context, err = unmarshalContext(why); err != nil {
+		return d, damaged{fmt.Errorf("context of decision %s: %w", d.ID, err)}
 	}
 	d.At, d.Created, d.Until = fromMillis(at), fromMillis(created), fromMillis(until)
 	d.Arrived, d.Removed = fromMillis(arrived), fromMillis(removed)
 	return d, nil
 }
 
-func (f *file) purge(ctx context.Context, ended, lifted time.Time, limit int) (int, error) {
-	n := int64(0)
-	err := f.transact(ctx, func(tx *sql.Tx) error {
+func (f *file) purge(ctx context.Context, p purge, limit int) (more bool, err error) {
+	err = f.transact(ctx, func(tx *sql.Tx) error {
+		more = false
 		for _, q := range []struct {
-			delete string
-			before time.Time
+			table, key, where string
+			before            time.Time
 		}{
-			{"DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE until < ? LIMIT ?)", ended},
-			{"DELETE FROM unbans WHERE prefix IN (SELECT prefix FROM unbans WHERE at < ? LIMIT ?)", lifted},
+			{"decisions", "id", "until < ?1", p.ended},
+			{"alerts", "id", "until < ?1", p.ended},
+			{"unbans", "prefix", "at < ?1", p.lifted},
+			{"allowlist", "prefix", "removed AND created < ?1 OR expires > 0 AND expires < ?1", p.lifted},
+			{"audit", "id", "at < ?1", p.audit},
 		} {
-			res, err := tx.ExecContext(ctx, q.delete, millis(q.before), limit)
+			res, err := tx.ExecContext(ctx, "DELETE FROM "+q.table+" WHERE "+q.key+" IN (SELECT "+q.key+" FROM "+q.table+" WHERE "+q.where+" LIMIT ?2)", millis(q.before), limit)
 			if err != nil {
 				return err
 			}
-			k, err := res.RowsAffected()
+			n, err := res.RowsAffected()
 			if err != nil {
 				return err
 			}
-			n += k
+			more = more || n == int64(limit)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, f.explain("purge ended decisions from", err)
+		return false, f.explain("purge what has ended from", err)
 	}
-	return int(n), nil
+	return more, nil
 }
 
 func (f *file) transact(ctx context.Context, do func(*sql.Tx) error) error {

@@ -269,8 +269,8 @@ func TestListPlans(t *testing.T) {
 	}
 	defer st.close()
 	for want, f := range map[string]filter{
-		"decisions_prefix":  {limit: 10, active: noon, prefixes: containing(netip.MustParsePrefix("192.0.2.1/32"))},
-		"decisions_created": {limit: 10, active: noon, after: position{noon.UnixMilli(), "x"}},
+		"decisions_prefix":  {limit: 10, kept: noon, prefixes: containing(netip.MustParsePrefix("192.0.2.1/32"))},
+		"decisions_created": {limit: 10, kept: noon, after: position{noon.UnixMilli(), "x"}},
 	} {
 		query, args := f.sql()
 		rows, err := st.reader.Query("EXPLAIN QUERY PLAN "+query, args...)

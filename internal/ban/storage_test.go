@@ -72,9 +72,9 @@ func TestStorageKeepsDecisions(t *testing.T) {
 		if err != nil || len(ds) != 1 || !reflect.DeepEqual(ds[0], want) {
 			t.Errorf("listed %+v, %v", ds, err)
 		}
-		ds, _, err = st.load(t.Context(), noon, noon)
-		if err != nil || len(ds) != 1 || !reflect.DeepEqual(ds[0], want) {
-			t.Errorf("loaded %+v, %v", ds, err)
+		c, err := st.load(t.Context(), noon, noon)
+		if err != nil || len(c.decisions) != 1 || !reflect.DeepEqual(c.decisions[0], want) {
+			t.Errorf("loaded %+v, %v", c, err)
 		}
 	})
 }
@@ -115,17 +115,17 @@ func TestStorageWriteTwice(t *testing.T) {
 			if end := noon.Add(time.Minute); err != nil || got.Until != end || got.Removed != end || got.Context == nil {
 				t.Errorf("ended decision: %+v, %v", got, err)
 			}
-			ds, us, err := st.load(t.Context(), noon, noon)
-			if err != nil || len(ds) != 1 || !slices.Equal(us, b.unban) {
-				t.Errorf("loaded %+v, %v, %v", ds, us, err)
+			c, err := st.load(t.Context(), noon, noon)
+			if err != nil || len(c.decisions) != 1 || !slices.Equal(c.unbans, b.unban) {
+				t.Errorf("loaded %+v, %v", c, err)
 			}
 		}
 		later := unban{d.Prefix, noon.Add(time.Hour)}
 		if err := st.write(t.Context(), batch{unban: []unban{later}}); err != nil {
 			t.Fatal(err)
 		}
-		if _, us, err := st.load(t.Context(), noon, noon); err != nil || !slices.Equal(us, []unban{later}) {
-			t.Errorf("unbans: %v, %v", us, err)
+		if c, err := st.load(t.Context(), noon, noon); err != nil || !slices.Equal(c.unbans, []unban{later}) {
+			t.Errorf("unbans: %v, %v", c.unbans, err)
 		}
 	})
 }
@@ -139,10 +139,10 @@ func TestStorageLoadsByTime(t *testing.T) {
 		if err := st.write(t.Context(), batch{unban: []unban{{p, noon}}}); err != nil {
 			t.Fatal(err)
 		}
-		ds, us, err := st.load(t.Context(), noon.Add(time.Hour), noon)
-		slices.SortFunc(ds, func(a, b Decision) int { return strings.Compare(a.ID, b.ID) })
-		if err != nil || names(ds) != "1 2" || len(us) != 0 {
-			t.Errorf("loaded %s, %v, %v", names(ds), us, err)
+		c, err := st.load(t.Context(), noon.Add(time.Hour), noon)
+		slices.SortFunc(c.decisions, func(a, b Decision) int { return strings.Compare(a.ID, b.ID) })
+		if err != nil || names(c.decisions) != "1 2" || len(c.unbans) != 0 {
+			t.Errorf("loaded %s, %v, %v", names(c.decisions), c.unbans, err)
 		}
 	})
 }
@@ -160,12 +160,12 @@ func TestStorageFilters(t *testing.T) {
 			{filter{limit: 2}, "b c"},
 			{filter{limit: 9, scenario: "http-probing"}, "c a"},
 			{filter{limit: 9, origin: OriginManual}, "b"},
-			{filter{limit: 9, active: noon.Add(time.Hour)}, "b"},
+			{filter{limit: 9, kept: noon.Add(time.Hour + time.Millisecond)}, "b"},
 			{filter{limit: 9, prefixes: containing(a.Prefix)}, "b a"},
 			{filter{limit: 9, prefixes: containing(b.Prefix)}, "b"},
 			{filter{limit: 9, prefixes: containing(netip.MustParsePrefix("2001:db8::1/128"))}, "c"},
 			{filter{limit: 9, after: positionOf(&c)}, "a"},
-			{filter{limit: 9, after: positionOf(&c), scenario: "http-probing", prefixes: containing(a.Prefix), active: noon}, "a"},
+			{filter{limit: 9, after: positionOf(&c), scenario: "http-probing", prefixes: containing(a.Prefix), kept: noon}, "a"},
 			{filter{limit: 9, scenario: "' OR 1=1 --"}, ""},
 		} {
 			ds, err := st.list(t.Context(), tc.f)
@@ -203,23 +203,145 @@ func TestStoragePurges(t *testing.T) {
 	eachStorage(t, func(t *testing.T, st storage) {
 		var b batch
 		for i := range 5 {
-			b.put = append(b.put, stored(fmt.Sprint(i), "192.0.2.1/32", noon.Add(time.Duration(i)*time.Second)))
-			b.unban = append(b.unban, unban{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32), noon.Add(time.Duration(i) * time.Second)})
+			at := noon.Add(time.Duration(i) * time.Second)
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32)
+			b.put = append(b.put, stored(fmt.Sprint(i), "192.0.2.1/32", at))
+			b.unban = append(b.unban, unban{p, at})
+			b.allow = append(b.allow, AllowEntry{Prefix: p, Created: noon.Add(-time.Hour), Expires: at, version: 1})
+			b.alerts = append(b.alerts, Alert{ID: fmt.Sprint(i), Prefix: p, Created: at, Until: at.Add(time.Hour)})
+			b.audit = append(b.audit, Audit{ID: fmt.Sprint(i), At: at})
 		}
 		if err := st.write(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}
-		ended, lifted := noon.Add(time.Hour+3*time.Second), noon.Add(time.Second)
-		for _, want := range []int{3, 1, 0} { // 2 and 1, then 1 and 0
-			if n, err := st.purge(t.Context(), ended, lifted, 2); n != want || err != nil {
-				t.Errorf("purged %d, %v; want %d", n, err, want)
+		old := purge{ended: noon.Add(time.Hour + 4*time.Second), lifted: noon.Add(time.Second), audit: noon.Add(2 * time.Second)}
+		for more := true; more; {
+			var err error
+			if more, err = st.purge(t.Context(), old, 2); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if ds, err := st.list(t.Context(), filter{limit: 9}); err != nil || names(ds) != "4 3" {
+		if ds, err := st.list(t.Context(), filter{limit: 9, kept: old.ended}); err != nil || names(ds) != "4" {
 			t.Errorf("left: %s, %v", names(ds), err)
 		}
-		if _, us, err := st.load(t.Context(), noon, time.Time{}); err != nil || len(us) != 4 {
-			t.Errorf("unbans left: %v, %v", us, err)
+		if as, err := st.alerts(t.Context(), filter{limit: 9, kept: old.ended}); err != nil || len(as) != 1 || as[0].ID != "4" {
+			t.Errorf("alerts left: %+v, %v", as, err)
+		}
+		c, err := st.load(t.Context(), noon, noon.Add(time.Second-time.Millisecond))
+		if err != nil || len(c.unbans) != 4 {
+			t.Errorf("unbans left: %v, %v", c.unbans, err)
+		}
+		if forgets(st) {
+			if as, err := st.audit(t.Context(), position{}, 9); err != nil || len(as) != 3 || as[2].ID != "2" {
+				t.Errorf("audit entries left: %+v, %v", as, err)
+			}
+			if len(c.allow) != 4 {
+				t.Errorf("entries of the allowlist left: %v", c.allow)
+			}
+		}
+	})
+}
+
+// forgets reports whether a storage deletes what is too old itself, and not AWS.
+func forgets(st storage) bool { return !st.shared() }
+
+func TestStorageKeepsAlerts(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		d := stored("a", "192.0.2.1/32", noon)
+		why := &Context{Events: 3, Samples: []Sample{{Path: "/x"}}}
+		made := Alert{ID: "a", Prefix: d.Prefix, Scenario: d.Scenario, At: d.At, Created: d.Created, Until: d.Until, Decision: "a"}
+		vain := Alert{ID: "b", Prefix: netip.MustParsePrefix("2001:db8::/64"), Scenario: "other", At: noon, Created: noon.Add(time.Second), Until: noon.Add(time.Second), Decision: "a", Refused: refusedKnown, Context: why}
+		b := batch{put: []Decision{d}, alerts: []Alert{made, vain}}
+		for range 2 {
+			if err := st.write(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		full := made
+		full.Context = d.Context
+		for _, want := range []Alert{full, vain} {
+			if got, ok, err := st.alert(t.Context(), want.ID); err != nil || !ok || !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v, %t, %v\nwant %+v", got, ok, err, want)
+			}
+		}
+		if _, ok, err := st.alert(t.Context(), "c"); ok || err != nil {
+			t.Errorf("an alert that was never put: %t, %v", ok, err)
+		}
+		vain.Context = nil
+		for _, tc := range []struct {
+			f    filter
+			want []Alert
+		}{
+			{filter{limit: 9}, []Alert{vain, made}},
+			{filter{limit: 1}, []Alert{vain}},
+			{filter{limit: 9, after: vain.position()}, []Alert{made}},
+			{filter{limit: 9, scenario: "other"}, []Alert{vain}},
+			{filter{limit: 9, prefixes: containing(netip.MustParsePrefix("192.0.2.1/32"))}, []Alert{made}},
+			{filter{limit: 9, kept: noon.Add(2 * time.Second)}, []Alert{made}},
+			{filter{limit: 9, kept: noon.Add(2 * time.Hour)}, nil},
+		} {
+			got, err := st.alerts(t.Context(), tc.f)
+			if err != nil || len(got) != len(tc.want) || len(got) > 0 && !reflect.DeepEqual(got, tc.want) {
+				t.Errorf("%+v: %+v, %v\nwant %+v", tc.f, got, err, tc.want)
+			}
+		}
+		if ds, err := st.list(t.Context(), filter{limit: 9}); err != nil || names(ds) != "a" {
+			t.Errorf("decisions: %s, %v", names(ds), err)
+		}
+	})
+}
+
+// Of two entries about a prefix the higher version counts, in whatever order they come.
+func TestStorageAllowlist(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		p := netip.MustParsePrefix("192.0.2.0/24")
+		first := AllowEntry{Prefix: p, Comment: "the <office>", Author: "me", Created: noon, Expires: noon.Add(time.Hour), version: 5}
+		gone := AllowEntry{Prefix: p, Author: "me", Created: noon.Add(time.Minute), version: 7, removed: true}
+		other := AllowEntry{Prefix: netip.MustParsePrefix("2001:db8::/48"), Created: noon, version: 1}
+		for _, write := range [][]AllowEntry{{first}, {first, other}, {gone}, {first}} {
+			if err := st.write(t.Context(), batch{allow: write}); err != nil {
+				t.Fatal(err)
+			}
+			want := write[0]
+			if c, err := st.load(t.Context(), noon, noon); err != nil || !slices.Contains(c.allow, want) && !slices.Contains(c.allow, gone) {
+				t.Errorf("after %+v: %+v, %v", write, c.allow, err)
+			}
+		}
+		c, err := st.load(t.Context(), noon, noon)
+		slices.SortFunc(c.allow, func(a, b AllowEntry) int { return comparePrefixes(a.Prefix, b.Prefix) })
+		if err != nil || !slices.Equal(c.allow, []AllowEntry{gone, other}) {
+			t.Errorf("in the end: %+v, %v", c.allow, err)
+		}
+	})
+}
+
+func TestStorageAudit(t *testing.T) {
+	eachStorage(t, func(t *testing.T, st storage) {
+		var b batch
+		for i := range 5 { // two of them at the same time
+			b.audit = append(b.audit, Audit{ID: fmt.Sprint(i), At: noon.AddDate(0, i/2, 0), Actor: "me \u2028", Action: AuditBan, Target: "192.0.2.1", Detail: "why"})
+		}
+		for range 2 {
+			if err := st.write(t.Context(), b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []Audit
+		var after position
+		for {
+			page, err := st.audit(t.Context(), after, 2)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			got = append(got, page...)
+			after = got[len(got)-1].position()
+		}
+		slices.Reverse(b.audit)
+		if !slices.Equal(got, b.audit) {
+			t.Errorf("%+v\nwant %+v", got, b.audit)
 		}
 	})
 }
@@ -280,7 +402,7 @@ func TestStoragePages(t *testing.T) {
 
 func emptyOut(ctx context.Context, st storage) error {
 	for {
-		if n, err := st.purge(ctx, fromMillis(endOfTime), time.Time{}, 1000); n == 0 || err != nil {
+		if more, err := st.purge(ctx, purge{ended: fromMillis(endOfTime)}, 1000); !more || err != nil {
 			return err
 		}
 	}

@@ -26,8 +26,9 @@ type Store struct {
 	log       *zap.Logger
 	metrics   *metrics
 	storage   storage
-	allow     *bart.Lite // never changed after Open
-	index     index      // changed with mu held, read without
+	fixed     *bart.Lite                // the allowlist of the settings; never changed after Open
+	allow     atomic.Pointer[bart.Lite] // all of the allowlist that is in force; replaced with mu held
+	index     index                     // changed with mu held, read without
 	journal   *journal
 	census    census
 	lists     atomic.Pointer[imported]
@@ -49,14 +50,23 @@ type Store struct {
 	queue  []settled              // alerts decided on since the last Commit, oldest first
 	failed error                  // of the last attempt to store; nil: it worked
 
+	allowed   map[netip.Prefix]AllowEntry // by people, those that were removed or are over among them
+	allowEnds int64                       // when the next of them is over, Unix ms; 0: none will be
+	budget    alertBudget
+
+	allowNews chan struct{} // has something in it when the allowlist has changed; Run looks when the next entry expires
+
 	breakers breakers
 }
 
 // settled is an alert with what was decided on it.
 type settled struct {
-	alert detect.Alert
-	id    string // of the decision; empty: none was made
-	fresh bool   // this alert made the decision; it was not known before
+	alert   detect.Alert
+	id      string    // of the decision; empty: none was made
+	fresh   bool      // this alert made the decision; it was not known before
+	refused string    // why not
+	judged  time.Time // when it was judged, on the clock that bans run on
+	keep    bool      // it is to be stored
 }
 
 // Open makes a Store and loads what its storage holds: every decision in force,
@@ -82,20 +92,20 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 
 func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 	s := &Store{
-		cfg:     cfg,
-		log:     cfg.Logger,
-		storage: st,
-		allow:   new(bart.Lite),
-		journal: newJournal(),
-		writing: make(chan struct{}, 1),
-		known:   make(map[string]*entry),
-		ended:   make(map[netip.Prefix]int64),
+		cfg:       cfg,
+		log:       cfg.Logger,
+		storage:   st,
+		fixed:     newFixed(cfg.Allowlist),
+		allowed:   make(map[netip.Prefix]AllowEntry),
+		allowNews: make(chan struct{}, 1),
+		journal:   newJournal(),
+		writing:   make(chan struct{}, 1),
+		known:     make(map[string]*entry),
+		ended:     make(map[netip.Prefix]int64),
 	}
 	s.census.begin()
 	s.breakers = newBreakers(cfg, s.breakerOpened)
-	for _, p := range cfg.Allowlist {
-		s.allow.Insert(p)
-	}
+	s.allow.Store(s.fixed)
 	if err := s.load(ctx); err != nil {
 		return nil, err
 	}
@@ -108,13 +118,17 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 
 func (s *Store) load(ctx context.Context) error {
 	now := s.now()
-	decisions, unbans, err := s.storage.load(ctx, now.Add(-endedLife), now.Add(-liftedLife))
+	found, err := s.storage.load(ctx, now.Add(-endedLife), now.Add(-liftedLife))
 	if err != nil {
 		return err
 	}
+	for _, e := range found.allow {
+		s.allowed[e.Prefix] = e
+	}
+	s.publishAllow()
 	var b batch
-	table := new(bart.Table[*held]) // filled in place: nobody else reads it yet
-	for _, d := range decisions {   // each of its own, so that one does not keep all in memory
+	table := new(bart.Table[*held])     // filled in place: nobody else reads it yet
+	for _, d := range found.decisions { // each of its own, so that one does not keep all in memory
 		if d.InForce(now) && s.AllowedAny(d.Prefix) {
 			d.Until, d.Removed = now, now
 			b.end = append(b.end, ending{d.ID, now})
@@ -140,7 +154,7 @@ func (s *Store) load(ctx context.Context) error {
 		h.entries = append(h.entries, e)
 	}
 	s.index.load(table)
-	for _, u := range unbans {
+	for _, u := range found.unbans {
 		s.unbans.Insert(u.prefix, millis(u.at))
 	}
 	if s.cfg.Path != "" {
@@ -176,13 +190,13 @@ func (s *Store) Answered(client netip.Prefix, at int64) bool {
 
 // Allowed reports whether a is allowlisted. It takes no lock and allocates
 // nothing.
-func (s *Store) Allowed(a netip.Addr) bool { return s.allow.Contains(a) }
+func (s *Store) Allowed(a netip.Addr) bool { return s.allow.Load().Contains(a) }
 
 // AllowedAny reports whether p shares an address with the allowlist, or, with
 // Config.Public, with what is Reserved: such a prefix must never be written to an
 // IP set.
 func (s *Store) AllowedAny(p netip.Prefix) bool {
-	return s.allow.OverlapsPrefix(p) || s.cfg.Public && Reserved(p)
+	return s.allow.Load().OverlapsPrefix(p) || s.cfg.Public && Reserved(p)
 }
 
 // Ready returns why decisions cannot be stored at the moment, nil when the last
