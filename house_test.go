@@ -38,6 +38,7 @@ var floors = map[string][]string{
 	"internal/api":                 {"internal/ban", "internal/detect"},
 	"internal/source/file":         {},
 	"internal/source/kinesis":      {"internal/awshttp"},
+	"internal/leader":              {"internal/awshttp"},
 	"internal/waf":                 {},
 	"internal/awshttp":             {},
 	"internal/awslocal":            {"internal/awslocal/expression"},
@@ -50,7 +51,7 @@ var outside = []struct {
 	imports string // a path, or the start of one that ends in a slash
 	by      []string
 }{
-	{"github.com/aws/", []string{"internal/source/kinesis", "internal/waf", "internal/awslocal", "internal/awshttp", "cmd"}},
+	{"github.com/aws/", []string{"internal/source/kinesis", "internal/leader", "internal/waf", "internal/awslocal", "internal/awshttp", "cmd"}},
 	{"github.com/vmware/", []string{"internal/source/kinesis"}},
 	{"modernc.org/", []string{"internal/ban"}},
 	{"net/http", []string{"internal/agent", "internal/api", "internal/awslocal", "internal/awshttp", "cmd"}},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -26,7 +27,11 @@ const (
 	attrStream     = "Stream"              // S, likewise: the name of the stream
 )
 
-// startKey is the key of the one row that is not a shard's. It says which stream
+// otherKeys is what the keys of rows begin with that are none of this package's,
+// such as the leader's.
+const otherKeys = "#"
+
+// startKey is the key of the one row of ours that is not a shard's. It says which stream
 // the table is about, and where shards without a checkpoint are read from: a
 // time, or startOldest.
 const (
@@ -72,7 +77,7 @@ func (t *table) scan(ctx context.Context) (map[string]row, error) {
 			return nil, fmt.Errorf("scan lease table %s: %w", t.name, err)
 		}
 		for _, item := range out.Items {
-			if r := rowOf(item); r.shard != startKey {
+			if r := rowOf(item); r.shard != startKey && !strings.HasPrefix(r.shard, otherKeys) {
 				rows[r.shard] = r
 			}
 		}

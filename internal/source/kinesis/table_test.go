@@ -152,6 +152,19 @@ func TestBegin(t *testing.T) {
 	})
 }
 
+// Rows that are not about a shard are none of this package's business.
+func TestScanPassesOverOtherRows(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, w *world) {
+		item := key("#leader")
+		item["Leader"], item[attrRevision] = text("x"), number(7)
+		_, err := w.d.PutItem(t.Context(), &dynamodb.PutItemInput{TableName: new("leases"), Item: item})
+		w.must(err)
+		if rows := w.rows(); len(rows) != 0 {
+			t.Errorf("rows %v", rows)
+		}
+	})
+}
+
 func TestScanFollowsPages(t *testing.T) {
 	inWorld(t, 1, func(t *testing.T, w *world) {
 		pad := strings.Repeat("x", 300<<10) // a page of a scan ends at 1 MB
