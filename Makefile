@@ -92,12 +92,13 @@ image-check: ## run the image's build stage without a container
 # and a program for it finds the lowest bit in one instruction.
 LABELLED := ../shared/labelled
 
-bench: ## what a record costs, held against the bars (ARGS="-rounds 3 -clients 0"): ten minutes
+bench: ## what a record costs, held against the bars (ARGS="-rounds 3 -clients 0"): a quarter of an hour
 	go run ./bench/hotpath $(ARGS)
 	$(SIMD) GOAMD64=v3 go run ./bench/hotpath $(ARGS) -clients 0
 	@if [ ! -f $(LABELLED)/realtime.tsv.gz ]; then echo "NOT MEASURED: the labelled log: there is no $(LABELLED)"; exit 0; fi; set -ex; \
 	go run ./bench/hotpath $(ARGS) -clients 0 -log $(LABELLED)/realtime.tsv.gz -fields @$(LABELLED)/fields.txt; \
 	$(SIMD) GOAMD64=v3 go run ./bench/hotpath $(ARGS) -clients 0 -log $(LABELLED)/realtime.tsv.gz -fields @$(LABELLED)/fields.txt
+	go run ./bench/decode
 
 waf-sim: ## the WAF writer on virtual time, held against the bars, one line of JSON a case (ARGS="-case burst"): three minutes
 	@go test -c -o bin/wafsim ./bench/wafsim
