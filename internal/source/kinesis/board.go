@@ -28,6 +28,7 @@ type board struct {
 	ledger *ledger
 	terms  terms
 	share  bool
+	hold   bool
 	stop   context.Context
 	log    *zap.Logger
 	m      *metrics
@@ -53,10 +54,11 @@ type sighting struct {
 
 // boardReport is what others may know of a board.
 type boardReport struct {
-	at      time.Time // of the look; zero if none succeeded yet
-	open    int       // shards that still take records
-	unowned int       // shards with something to read that nobody holds, or whose holder looks dead
-	err     error     // of the latest look
+	at      time.Time         // of the look; zero if none succeeded yet
+	shards  map[string]listed // as last listed; not written to
+	open    int               // shards that still take records
+	unowned int               // shards with something to read that nobody holds, or whose holder looks dead
+	err     error             // of the latest look
 }
 
 // wait returns when there is a shard to take, or when the library should see to
@@ -145,7 +147,7 @@ func (b *board) tidy(now time.Time) {
 }
 
 func (b *board) publish(err error) {
-	r := boardReport{at: b.lastLook, err: err}
+	r := boardReport{at: b.lastLook, err: err, shards: b.shards}
 	for id, s := range b.shards {
 		if s.open {
 			r.open++

@@ -13,21 +13,23 @@ import (
 )
 
 // chaos is a seeded run of workers to which everything happens at once. What
-// must hold is only that no record is lost and no checkpoint moves back.
+// must hold is that no record is lost and no checkpoint moves back, and if workers
+// keep a state, that every record is counted once in it.
 type chaos struct {
 	w       *world
 	dice    *rand.Rand
 	change  func(*Config)
 	workers []*runner
+	vault   *vault   // nil = workers keep no state
 	resume  []func() // of workers that are paused
 	log     []string
 }
 
 func TestChaos(t *testing.T) {
 	modes := map[string]func(*Config){"one": nil, "share": shared, "fan-out": fanned}
-	seeds := 2
+	seeds := 3
 	if testing.Short() {
-		seeds = 1
+		seeds = 2
 	}
 	for mode, change := range modes {
 		for seed := range seeds {
@@ -38,6 +40,9 @@ func TestChaos(t *testing.T) {
 							SubscriptionLife: 10 * time.Second, EmptyEvery: 7,
 						}}),
 						dice: rand.New(rand.NewPCG(uint64(seed), 1)), change: change,
+					}
+					if seed > 0 {
+						c.vault = newVault()
 					}
 					c.run()
 				})
@@ -64,6 +69,9 @@ func (c *chaos) run() {
 	for _, r := range c.workers {
 		r.stop()
 	}
+	if c.vault != nil {
+		c.vault.audit(w)
+	}
 	if w.t.Failed() {
 		w.t.Logf("%q", c.log)
 	}
@@ -82,7 +90,7 @@ func (c *chaos) start() {
 	for range cap(draw) {
 		draw <- dice.IntN(100)
 	}
-	c.workers = append(c.workers, c.w.run(func(ctx context.Context, lines [][]byte, arrived []time.Time) error {
+	handle := func(ctx context.Context, lines [][]byte, arrived []time.Time) error {
 		switch n := <-draw; {
 		case n < 5:
 			return errors.New("not now")
@@ -92,7 +100,13 @@ func (c *chaos) start() {
 			time.Sleep(time.Duration(n) * 500 * time.Millisecond)
 		}
 		return c.w.note(ctx, lines, arrived)
-	}, c.change))
+	}
+	if c.vault == nil {
+		c.workers = append(c.workers, c.w.run(handle, c.change))
+		return
+	}
+	r := c.w.keep(c.vault, handle, c.change)
+	c.workers = append(c.workers, r)
 }
 
 // take removes a worker from the list, at random.

@@ -27,8 +27,12 @@ type checkpointer struct {
 	ledger *ledger // by consumers, too
 
 	taking, doing context.Context // of leases, see lease
+	resume        func(context.Context, Shard) (position string, err error)
+	leave         func(ctx context.Context, shardID string)
+	hold          bool
 	log           *zap.Logger
 	quiet         *seldom // about the table
+	quietResume   *seldom
 	m             *metrics
 }
 
@@ -38,6 +42,9 @@ func (c *checkpointer) Init() error { return nil }
 // FetchCheckpoint fills in where a shard is to be read from.
 func (c *checkpointer) FetchCheckpoint(status *par.ShardStatus) error {
 	if s := c.ledger.get(status.ID); s != nil { // a consumer asks, which holds the lease
+		if err := c.settle(s); err != nil {
+			return err
+		}
 		return found(status, s.lease.progress())
 	}
 	return found(status, c.board.rows[status.ID].checkpoint)
@@ -71,10 +78,12 @@ func (c *checkpointer) GetLease(status *par.ShardStatus, _ string) error {
 	}
 	handled, _ := c.ledger.past(id)
 	l := &lease{
-		table: c.board.table, shard: id, terms: c.board.terms, handled: handled,
+		table: c.board.table, shard: id, terms: c.board.terms, handled: handled, hold: c.hold,
 		log: c.log, quiet: c.quiet, m: c.m,
 	}
-	c.ledger.add(&shard{id: id, taken: begun, lease: hold(l, r, begun, c.taking, c.doing)})
+	s := &shard{id: id, taken: begun, about: c.board.about(id), turn: make(chan struct{}, 1), lease: hold(l, r, begun, c.taking, c.doing)}
+	s.resumed.Store(c.resume == nil)
+	c.ledger.add(s)
 	c.m.taken.WithLabelValues(how).Inc()
 	c.log.Info("shard taken", zap.String("shard", id), zap.String("from", how), zap.String("checkpoint", l.progress()))
 
@@ -88,7 +97,11 @@ func (c *checkpointer) GetLease(status *par.ShardStatus, _ string) error {
 // CheckpointSequence notes how far a shard is handled. Its lease sees to the rest.
 func (c *checkpointer) CheckpointSequence(status *par.ShardStatus) error {
 	if s := c.ledger.get(status.ID); s != nil {
-		s.lease.advance(status.GetCheckpoint())
+		at := status.GetCheckpoint()
+		s.lease.advance(at)
+		if at == shardEnd {
+			c.ledger.poke() // its children may be taken
+		}
 	}
 	return nil
 }
@@ -99,6 +112,9 @@ func (c *checkpointer) RemoveLeaseOwner(id string) error {
 	s := c.ledger.get(id)
 	if s == nil {
 		return nil
+	}
+	if c.leave != nil && s.resumed.Load() && s.lease.doing.Err() == nil {
+		c.leave(s.lease.doing, id)
 	}
 	err := s.lease.release()
 	c.ledger.remove(s)

@@ -2,6 +2,7 @@ package kinesis
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -49,6 +50,22 @@ type Config struct {
 	// whole stream and the others stand by, which is what counting per client in
 	// memory needs.
 	Share bool
+
+	// Resume, Leave and Hold are for who keeps state that has to stay in step with
+	// the stream; see [Source.Cut]. All of them may be left out.
+	//
+	// Resume says how far the state that is at hand knows a shard: the sequence
+	// number of the last record that is in it, [ShardEnd], or "" for where the table
+	// says. It is called when a shard was taken, before its first read, for several
+	// shards at once. The shard waits for it, and for another try after an error; the
+	// others do not. Its context ends when the shard is not to be read any more.
+	Resume func(ctx context.Context, shard Shard) (position string, err error)
+	// Leave is called when no more records of a shard will be handled and its lease is
+	// still held: before the lease is given back. What it covers is in the table then.
+	// Its context ends with the lease, or with StopGrace.
+	Leave func(ctx context.Context, shardID string)
+	// Hold keeps checkpoints at what [Source.Covered] was told.
+	Hold bool
 
 	Logger     *zap.Logger           // nil = silent
 	Registerer prometheus.Registerer // nil = not registered

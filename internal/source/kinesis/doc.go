@@ -19,6 +19,11 @@
 //     always under a condition (table.go);
 //   - a processor that calls handle (processor.go).
 //
+// Who keeps state that has to stay in step with the stream has it copied between
+// batches (resume.go, gate.go), says how far it is covered, and is asked where to go
+// on from. While the history of what is kept is one line, each state following from
+// the one before it, every record is counted once, whoever dies and whenever.
+//
 // What a worker needs to be allowed: kinesis:ListShards, GetShardIterator and
 // GetRecords on the stream, and with enhanced fan-out DescribeStreamSummary,
 // DescribeStreamConsumer, RegisterStreamConsumer and SubscribeToShard;

@@ -22,6 +22,9 @@ const (
 	eventSilence     = 30 * time.Second // without an event, even an empty one, a subscription is dead
 )
 
+// errFinished makes KCL's consumer end, after which the lease is given back.
+var errFinished = errors.New("the shard was read to its end before")
+
 // fanout reads shards by enhanced fan-out on behalf of KCL's consumer. As with
 // polling, a subscription that fails is tried again here; one that breaks off
 // ends like one whose five minutes are over, and KCL subscribes anew from where
@@ -38,6 +41,9 @@ type fanout struct {
 // subscribe returns a subscription once there is one.
 func (f *fanout) subscribe(s *shard, from *types.StartingPosition) (*kinesis.SubscribeToShardOutput, error) {
 	s.feed.clear()
+	if aws.ToString(from.SequenceNumber) == shardEnd {
+		return nil, errFinished
+	}
 	taking := s.lease.taking
 	for fails := 0; ; fails++ {
 		if fails > 0 {

@@ -15,6 +15,7 @@ var (
 	errTaken   = errors.New("another worker has the lease")
 	errClaimed = errors.New("another worker asks for the lease")
 	errYielded = errors.New("another worker reads the stream")
+	errDropped = errors.New("the state that is kept has gone on without this worker's")
 	errExpired = errors.New("the lease table did not answer for longer than the lease grace")
 	errGiven   = errors.New("the lease was given back")
 )
@@ -47,10 +48,12 @@ type lease struct {
 	lost     bool               // another has it, or may have; owned by keep, by release once kept is closed
 	revision int64              // owned by keep; by release once kept is closed
 
+	hold bool // the table is told only what is covered
+
 	mu         sync.Mutex
-	handled    string        // how far the shard is handled; never moves back
-	last       string        // the same, but not shardEnd
-	written    string        // how far the table knows
+	handled    string        // how far the shard is handled; never moves back once it is read
+	covered    string        // how far a state is kept that knows what was handled
+	written    string        // how far the table knows; never moves back
 	confirmed  time.Time     // when the latest write that succeeded was begun
 	unanswered time.Time     // when the latest write that got no answer was begun
 	answer     chan struct{} // closed and replaced when a write has ended
@@ -141,7 +144,19 @@ func (l *lease) renew(ctx context.Context) {
 func (l *lease) due() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.handled != l.written || time.Since(l.confirmed) >= l.terms.renew()
+	return l.checkpoint() != l.written || time.Since(l.confirmed) >= l.terms.renew()
+}
+
+// checkpoint returns what the table should say. The caller holds mu.
+func (l *lease) checkpoint() string {
+	to := l.handled
+	if l.hold && compareSequence(l.covered, to) < 0 {
+		to = l.covered
+	}
+	if compareSequence(to, l.written) < 0 {
+		return l.written // a state from before it, or another worker's, is read on from
+	}
+	return to
 }
 
 // write renews the lease, or gives it back, and moves the checkpoint to what is
@@ -149,8 +164,8 @@ func (l *lease) due() bool {
 func (l *lease) write(ctx context.Context, release bool) error {
 	l.mu.Lock()
 	c := change{shard: l.shard, release: release}
-	if l.handled != l.written {
-		c.checkpoint = l.handled
+	if to := l.checkpoint(); to != l.written {
+		c.checkpoint = to
 	}
 	l.mu.Unlock()
 	l.revision++
@@ -224,9 +239,30 @@ func (l *lease) advance(sequence string) {
 		return
 	}
 	l.handled = sequence
-	if sequence != shardEnd {
-		l.last = sequence
+}
+
+// resume sets how far the shard is handled, before it is read. That may be
+// behind the table.
+func (l *lease) resume(position string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handled = position
+}
+
+// cover notes how far a state is kept.
+func (l *lease) cover(position string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if compareSequence(position, l.covered) > 0 {
+		l.covered = position
 	}
+}
+
+// sure tells whether the table has confirmed the lease lately. An outage is no excuse.
+func (l *lease) sure() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.doing.Err() == nil && time.Since(l.confirmed) < l.terms.valid()
 }
 
 // progress returns how far the shard is handled.
@@ -234,13 +270,6 @@ func (l *lease) progress() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.handled
-}
-
-// record returns the last record that was handled, "" if none was under this lease.
-func (l *lease) record() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last
 }
 
 // giveBackTime bounds release.
@@ -280,7 +309,7 @@ type ending struct {
 }
 
 // endings are the values of a metric's label.
-var endings = []string{"finished", "stopped", "claimed", "yielded", "taken", "expired", "consumer"}
+var endings = []string{"finished", "stopped", "claimed", "yielded", "abandoned", "taken", "expired", "consumer"}
 
 // end returns why a lease ended that was released.
 func (l *lease) end() ending {
@@ -296,6 +325,8 @@ func (l *lease) end() ending {
 		return ending{"claimed", false}
 	case errors.Is(cause, errYielded):
 		return ending{"yielded", false}
+	case errors.Is(cause, errDropped):
+		return ending{"abandoned", false}
 	case errors.Is(cause, errGiven): // the library's consumer ended for reasons of its own
 		return ending{"consumer", false}
 	}

@@ -2,6 +2,7 @@ package kinesis
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,6 +20,11 @@ type shard struct {
 	feed   feed
 	reader *reader // of KCL's consumer, which alone uses it; nil with enhanced fan-out
 	stats  stats
+
+	about     Shard
+	resumed   atomic.Bool   // where the shard is read from is settled
+	abandoned atomic.Bool   // what was handled is not to be kept
+	turn      chan struct{} // one slot: who handles a batch, or cuts the shard
 
 	// gone is set when the stream does not list the shard any more: what it held
 	// has reached the end of its retention.
@@ -60,8 +66,13 @@ func (s *stats) sawPage(records []types.Record, behind int64) {
 type ledger struct {
 	wake chan struct{} // one slot: a lease was given back
 
+	// resumes is set when the state that is kept says where shards are read from. It
+	// is found anew in each tenure, so nothing is remembered from the one before.
+	resumes bool
+
 	mu      sync.Mutex
 	held    map[string]*shard
+	tenure  int64
 	freed   map[string]time.Time // when the lease was given back or lost
 	handled map[string]string    // how far this process has handled a shard that it does not hold now
 }
@@ -76,6 +87,13 @@ func newLedger() *ledger {
 func (g *ledger) add(s *shard) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if len(g.held) == 0 {
+		g.tenure++
+		if g.resumes {
+			clear(g.handled)
+		}
+	}
+	s.about.Tenure, s.about.Handled = g.tenure, g.handled[s.id]
 	g.held[s.id] = s
 }
 
@@ -87,13 +105,57 @@ func (g *ledger) remove(s *shard) {
 	defer g.mu.Unlock()
 	delete(g.held, s.id)
 	g.freed[s.id] = time.Now()
-	if last := s.lease.record(); last != "" {
-		g.handled[s.id] = last
+	if at := s.lease.progress(); at != "" && s.resumed.Load() {
+		g.handled[s.id] = at
 	}
+	g.poke()
+}
+
+// poke has the board look soon.
+func (g *ledger) poke() {
 	select {
 	case g.wake <- struct{}{}:
 	default:
 	}
+}
+
+// abandoning tells whether shards that are abandoned are still held.
+func (g *ledger) abandoning() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.held {
+		if s.abandoned.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// finished tells whether this process has handled a shard to its end.
+func (g *ledger) finished(id string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s := g.held[id]; s != nil {
+		return s.resumed.Load() && s.lease.progress() == shardEnd
+	}
+	return g.handled[id] == shardEnd
+}
+
+// cut returns how far this process has handled each shard that it has had in the
+// tenure.
+func (g *ledger) cut() Cut {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	all := maps.Clone(g.handled)
+	for id, s := range g.held {
+		if !s.resumed.Load() {
+			continue
+		}
+		if at := s.lease.progress(); at != "" {
+			all[id] = at
+		}
+	}
+	return Cut{Tenure: g.tenure, Positions: all}
 }
 
 // forget drops what is remembered of a shard that the stream no longer has.

@@ -9,6 +9,8 @@ import (
 
 type metrics struct {
 	records, bytes       prometheus.Counter
+	skipped              prometheus.Counter
+	resumeErrors         prometheus.Counter
 	delay                prometheus.Histogram
 	handleErrors, panics prometheus.Counter
 	readErrors           *prometheus.CounterVec // by kind: readErrorKinds
@@ -38,8 +40,10 @@ func newMetrics(reg prometheus.Registerer, status func() Status) *metrics {
 		return v
 	}
 	m := &metrics{
-		records: counter("kinesis_records_total", "Records that were handled."),
-		bytes:   counter("kinesis_bytes_total", "Bytes of records that were handled."),
+		records:      counter("kinesis_records_total", "Records that were handled."),
+		bytes:        counter("kinesis_bytes_total", "Bytes of records that were handled."),
+		skipped:      counter("kinesis_records_skipped_total", "Records that were read and left out: they were handled before."),
+		resumeErrors: counter("kinesis_resume_errors_total", "Times that it could not be told how far the kept state knows a shard."),
 		delay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "kinesis_delay_seconds",
 			Help:    "From the arrival of a batch's oldest record in the stream until the batch is first handled.",
@@ -57,7 +61,7 @@ func newMetrics(reg prometheus.Registerer, status func() Status) *metrics {
 		looksFailed: counter("kinesis_look_errors_total", "Times that shards or leases could not be listed."),
 	}
 	if reg != nil {
-		reg.MustRegister(m.records, m.bytes, m.delay, m.handleErrors, m.panics, m.readErrors, m.taken, m.ended,
+		reg.MustRegister(m.records, m.bytes, m.skipped, m.resumeErrors, m.delay, m.handleErrors, m.panics, m.readErrors, m.taken, m.ended,
 			m.checkpoints, m.tableErrors, m.looksFailed, collector{status})
 	}
 	return m

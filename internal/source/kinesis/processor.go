@@ -21,14 +21,24 @@ import (
 // within Config.StopGrace. It ends early when another worker has the shard.
 type Handle = func(ctx context.Context, lines [][]byte, arrived []time.Time) error
 
+// Batch is what [Source.RunBatches] hands over: what a [Handle] gets, where the
+// records are from, and their sequence numbers.
+type Batch struct {
+	Shard     string
+	Lines     [][]byte
+	Arrived   []time.Time
+	Sequences []string
+}
+
 // handleBackoff is the longest wait before a batch is handled again.
 const handleBackoff = 5 * time.Second
 
 // processor hands one shard's batches to handle. It belongs to the shard's
 // consumer in KCL.
 type processor struct {
-	handle Handle
+	handle func(context.Context, Batch) error
 	ledger *ledger
+	gate   *gate
 	log    *zap.Logger
 	quiet  *seldom
 	m      *metrics
@@ -37,8 +47,7 @@ type processor struct {
 	// dropped is set when a batch was left unhandled because the lease or the
 	// service ends. Nothing that comes after it may be handled or checkpointed.
 	dropped bool
-	lines   [][]byte
-	arrived []time.Time
+	batch   Batch
 }
 
 // processors makes one for every consumer.
@@ -58,7 +67,10 @@ func (p *processor) Initialize(in *kcl.InitializationInput) {
 // ProcessRecords returns when the batch is handled, or when it cannot be any more.
 func (p *processor) ProcessRecords(in *kcl.ProcessRecordsInput) {
 	for _, ticket := range in.Records {
-		records := p.shard.feed.take(ticket)
+		records := p.fresh(p.shard.feed.take(ticket))
+		if len(records) == 0 {
+			continue
+		}
 		if p.dropped || !p.process(records) {
 			p.dropped = true
 			continue
@@ -66,6 +78,17 @@ func (p *processor) ProcessRecords(in *kcl.ProcessRecordsInput) {
 		last := records[len(records)-1].SequenceNumber
 		_ = in.Checkpointer.Checkpoint(last) // a note in memory, see checkpointer
 	}
+}
+
+// fresh leaves out what was handled before, wherever reading began.
+func (p *processor) fresh(records []types.Record) []types.Record {
+	at := p.shard.lease.progress()
+	n := 0
+	for n < len(records) && compareSequence(aws.ToString(records[n].SequenceNumber), at) <= 0 {
+		n++
+	}
+	p.m.skipped.Add(float64(n))
+	return records[n:]
 }
 
 // Shutdown is called at the end of a shard, and when the service stops, which
@@ -81,16 +104,17 @@ func (p *processor) process(records []types.Record) bool {
 	size := p.fill(records)
 	defer func() {
 		p.shard.stats.retrying.Store(false)
-		clear(p.lines) // a shard that is idle holds on to nothing
+		clear(p.batch.Lines) // a shard that is idle holds on to nothing
+		clear(p.batch.Sequences)
 	}()
 	for fails := 0; ; fails++ {
 		if p.shard.lease.confirm() != nil {
 			return false
 		}
 		if fails == 0 {
-			p.m.sawDelay(p.arrived)
+			p.m.sawDelay(p.batch.Arrived)
 		}
-		err := p.call()
+		err := p.once(aws.ToString(records[len(records)-1].SequenceNumber))
 		if err == nil {
 			p.m.records.Add(float64(len(records)))
 			p.m.bytes.Add(float64(size))
@@ -108,11 +132,28 @@ func (p *processor) process(records []types.Record) bool {
 	}
 }
 
+// once handles the batch in hand and notes it, in a turn that no cut falls into.
+func (p *processor) once(last string) error {
+	p.shard.turn <- struct{}{}
+	p.gate.enter()
+	defer func() {
+		p.gate.leave()
+		<-p.shard.turn
+	}()
+	err := p.call()
+	if err == nil {
+		p.shard.lease.advance(last)
+	}
+	return err
+}
+
 func (p *processor) fill(records []types.Record) (size int) {
-	p.lines, p.arrived = p.lines[:0], p.arrived[:0]
+	b := &p.batch
+	b.Shard, b.Lines, b.Arrived, b.Sequences = p.shard.id, b.Lines[:0], b.Arrived[:0], b.Sequences[:0]
 	for i := range records {
-		p.lines = append(p.lines, records[i].Data)
-		p.arrived = append(p.arrived, aws.ToTime(records[i].ApproximateArrivalTimestamp))
+		b.Lines = append(b.Lines, records[i].Data)
+		b.Arrived = append(b.Arrived, aws.ToTime(records[i].ApproximateArrivalTimestamp))
+		b.Sequences = append(b.Sequences, aws.ToString(records[i].SequenceNumber))
 		size += len(records[i].Data)
 	}
 	return size
@@ -127,5 +168,5 @@ func (p *processor) call() (err error) {
 			err = fmt.Errorf("handle panicked: %v\n%s", v, debug.Stack())
 		}
 	}()
-	return p.handle(p.shard.lease.doing, p.lines, p.arrived)
+	return p.handle(p.shard.lease.doing, p.batch)
 }

@@ -80,6 +80,9 @@ func (r *reader) page() (*kinesis.GetRecordsOutput, error) {
 		r.decoder = NewDecoder()
 	}
 	r.decoder.Release()
+	if aws.ToString(r.from.SequenceNumber) == shardEnd { // it was read to its end before
+		return r.deliver(&kinesis.GetRecordsOutput{}), nil
+	}
 	wait := time.Until(r.entered(time.Now()))
 	for fails := 0; ; fails++ {
 		if fails > 0 {

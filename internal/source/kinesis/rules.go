@@ -3,6 +3,7 @@ package kinesis
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -109,7 +110,7 @@ func (b *board) takeable(id string) bool {
 // free tells whether nothing about a shard keeps this worker from taking it.
 func (b *board) free(id string) bool {
 	s, ok := b.shards[id]
-	if !ok || b.looked.IsZero() || b.reserved != "" || b.refused[id] || b.ledger.get(id) != nil {
+	if !ok || b.looked.IsZero() || b.reserved != "" || b.refused[id] || b.ledger.get(id) != nil || b.ledger.abandoning() {
 		return false
 	}
 	if !b.share && len(b.refused) > 0 && !b.ledger.any() {
@@ -137,11 +138,22 @@ func (b *board) parentsDone(s listed) bool {
 		_, there := b.shards[p]
 		since, missing := b.missing[p]
 		gone := !there && (!known || missing && b.looked.Sub(since) >= goneAfter)
-		if r.checkpoint != shardEnd && !gone {
+		// Who reads everything and is told where to go on from needs no table to know that it was there.
+		done := r.checkpoint == shardEnd || gone || b.hold && !b.share && b.ledger.finished(p)
+		if !done {
 			return false
 		}
 	}
 	return true
+}
+
+// about returns what is known of a shard that was taken.
+func (b *board) about(id string) Shard {
+	s := b.shards[id]
+	return Shard{
+		ID: id, Parents: slices.Clone(s.parents), HashFrom: s.hashFrom, HashTo: s.hashTo,
+		Checkpoint: b.rows[id].checkpoint,
+	}
 }
 
 // take takes a shard's lease. It tells how the shard was come by.

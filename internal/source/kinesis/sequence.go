@@ -7,8 +7,10 @@ import (
 	chk "github.com/vmware/vmware-go-kcl-v2/clientlibrary/checkpoint"
 )
 
-// shardEnd is the checkpoint of a shard that was read to its end.
-const shardEnd = chk.ShardEnd
+// ShardEnd is the position of a shard that was read to its end.
+const ShardEnd = chk.ShardEnd
+
+const shardEnd = ShardEnd
 
 // compareSequence orders checkpoints: "" (none yet) comes before every sequence
 // number and shardEnd after. Sequence numbers are decimal and may differ in

@@ -33,8 +33,10 @@ type Source struct {
 	log    *zap.Logger
 	m      *metrics
 
-	quietRead, quietTable, quietHandle seldom
-	ran                                atomic.Bool
+	gate gate // who handles a batch is inside
+
+	quietRead, quietTable, quietHandle, quietResume seldom
+	ran                                             atomic.Bool
 
 	mu     sync.Mutex
 	report boardReport
@@ -47,6 +49,7 @@ func New(cfg Config) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{cfg: cfg, http: awshttp.New(cfg.AWS.HTTPClient), ledger: newLedger(), log: cfg.Logger}
+	s.ledger.resumes = cfg.Resume != nil
 	s.stream = stream{id: cfg.Stream, api: kinesis.NewFromConfig(cfg.AWS, func(o *kinesis.Options) {
 		o.HTTPClient, o.Retryer = s.http, aws.NopRetryer{} // every caller has its own way to try again
 	})}
@@ -82,6 +85,11 @@ var errLate = errors.New("the stop grace is over")
 //
 // While AWS does not answer Run waits for it, from the start.
 func (s *Source) Run(ctx context.Context, handle Handle) error {
+	return s.RunBatches(ctx, func(ctx context.Context, b Batch) error { return handle(ctx, b.Lines, b.Arrived) })
+}
+
+// RunBatches is Run for who has to know where records are from.
+func (s *Source) RunBatches(ctx context.Context, handle func(context.Context, Batch) error) error {
 	if s.ran.Swap(true) {
 		return fmt.Errorf("read stream %s: the source was run before", s.cfg.Stream)
 	}
@@ -117,10 +125,10 @@ func (s *Source) Run(ctx context.Context, handle Handle) error {
 }
 
 // worker wires KCL's worker to the parts that it is handed.
-func (s *Source) worker(ctx, doing context.Context, handle Handle, cfg *kcl.KinesisClientLibConfiguration) *worker.Worker {
+func (s *Source) worker(ctx, doing context.Context, handle func(context.Context, Batch) error, cfg *kcl.KinesisClientLibConfiguration) *worker.Worker {
 	terms := terms{failover: s.cfg.Failover, grace: s.cfg.LeaseGrace}
 	b := &board{
-		stream: s.stream, table: s.table, ledger: s.ledger, terms: terms, share: s.cfg.Share,
+		stream: s.stream, table: s.table, ledger: s.ledger, terms: terms, share: s.cfg.Share, hold: s.cfg.Hold,
 		stop: ctx, log: s.log, m: s.m, report: s.setReport, missing: make(map[string]time.Time),
 	}
 	f := &front{board: b, ledger: s.ledger, reader: s.reader}
@@ -130,9 +138,12 @@ func (s *Source) worker(ctx, doing context.Context, handle Handle, cfg *kcl.Kine
 			log: s.log, quiet: &s.quietRead, m: s.m,
 		}
 	}
-	c := &checkpointer{board: b, ledger: s.ledger, taking: ctx, doing: doing, log: s.log, quiet: &s.quietTable, m: s.m}
+	c := &checkpointer{
+		board: b, ledger: s.ledger, taking: ctx, doing: doing, resume: s.cfg.Resume, leave: s.cfg.Leave, hold: s.cfg.Hold,
+		log: s.log, quiet: &s.quietTable, quietResume: &s.quietResume, m: s.m,
+	}
 	newProcessor := processors(func() *processor {
-		return &processor{handle: handle, ledger: s.ledger, log: s.log, quiet: &s.quietHandle, m: s.m}
+		return &processor{handle: handle, ledger: s.ledger, gate: &s.gate, log: s.log, quiet: &s.quietHandle, m: s.m}
 	})
 	return worker.NewWorker(newProcessor, cfg).
 		WithKinesis(f.client(s.cfg.AWS.Region)).

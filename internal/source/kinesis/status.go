@@ -20,6 +20,7 @@ type ShardStatus struct {
 	Arrived    time.Time     // arrival in the stream of the latest record that was read; zero = none yet
 	Checkpoint string        // how far it is handled: sequence number, or "" = nothing yet
 	Retrying   bool          // the batch in hand was not handled the first time
+	Resumed    bool          // where it is read from is settled; see Config.Resume
 }
 
 // Status tells how reading stands. It may be called at any time.
@@ -36,6 +37,7 @@ func (s *Source) Status() Status {
 			Arrived:    timeOf(sh.stats.arrived.Load()),
 			Checkpoint: sh.lease.progress(),
 			Retrying:   sh.stats.retrying.Load(),
+			Resumed:    sh.resumed.Load(),
 		})
 	}
 	return st

@@ -40,6 +40,8 @@ type listed struct {
 	parents []string // none, one, or the two that were merged
 	open    bool
 	numbers *types.SequenceNumberRange
+
+	hashFrom, hashTo string
 }
 
 // list asks for every shard that the stream has, closed ones included.
@@ -67,6 +69,9 @@ func listedOf(s types.Shard) listed {
 		l.numbers = &types.SequenceNumberRange{}
 	}
 	l.open = l.numbers.EndingSequenceNumber == nil
+	if h := s.HashKeyRange; h != nil {
+		l.hashFrom, l.hashTo = aws.ToString(h.StartingHashKey), aws.ToString(h.EndingHashKey)
+	}
 	for _, p := range []*string{s.ParentShardId, s.AdjacentParentShardId} {
 		if aws.ToString(p) != "" {
 			l.parents = append(l.parents, *p)

@@ -266,7 +266,10 @@ func (w *world) runOver(l *link, handle Handle, change func(*Config)) *runner {
 	r := &runner{w: w, s: s, link: l, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		r.err = s.Run(ctx, l.handle(handle))
+		next := l.handle(handle)
+		r.err = s.RunBatches(ctx, func(ctx context.Context, b Batch) error {
+			return next(context.WithValue(ctx, shardKey{}, b.Shard), b.Lines, b.Arrived)
+		})
 	}()
 	w.t.Cleanup(func() { cancel(); <-r.done }) // of a test that has failed
 	return r
