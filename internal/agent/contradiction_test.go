@@ -1,8 +1,9 @@
 package agent
 
 import (
-	"hash/maphash"
 	"testing"
+
+	"weir/internal/seeded"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 func contradicts(t *testing.T, q request, without ...string) Contradiction {
 	t.Helper()
 	r := q.record(t, without...)
-	return New(Config{}).NewReader(maphash.MakeSeed()).Read(r).Contradicts(r)
+	return New(Config{}).NewReader(seeded.New().Hasher()).Read(r).Contradicts(r)
 }
 
 // TestBrowsersDoNotContradict: what browsers send, each in its own way.
@@ -99,13 +100,13 @@ func TestBorrowedAgents(t *testing.T) {
 }
 
 func FuzzReadHeaders(f *testing.F) {
-	seed := maphash.MakeSeed()
+	hasher := seeded.New().Hasher()
 	f.Add([]byte(headerNames(chromeNames)))
 	f.Add([]byte("%0A%0A%"))
 	f.Add([]byte("Host%0Auser-agent%0aaccept"))
 	f.Fuzz(func(t *testing.T, column []byte) {
-		h, scratch := ReadHeaders(column, seed, nil)
-		if again, _ := ReadHeaders(column, seed, scratch); again != h {
+		h, scratch := ReadHeaders(column, hasher, nil)
+		if again, _ := ReadHeaders(column, hasher, scratch); again != h {
 			t.Errorf("%v, then %v", h, again)
 		}
 		if h.Set&NamesKnown == 0 || len(column) >= namesCut && h.Set&Complete != 0 {

@@ -2,9 +2,9 @@ package agent
 
 import (
 	"bytes"
-	"hash/maphash"
 
 	"weir/internal/cloudfront"
+	"weir/internal/seeded"
 )
 
 // HeaderSet is which headers a request had, and how they were written.
@@ -48,9 +48,9 @@ const (
 	mostSequenced = 64  // bytes of a sequence that a library could have
 )
 
-// ReadHeaders reads a cs-header-names column. nil is a request without headers. seed is
-// that of the fingerprint; scratch is overwritten and returned, to be given again.
-func ReadHeaders(column []byte, seed maphash.Seed, scratch []byte) (Headers, []byte) {
+// ReadHeaders reads a cs-header-names column. nil is a request without headers. hasher
+// makes the fingerprint; scratch is overwritten and returned, to be given again.
+func ReadHeaders(column []byte, hasher *seeded.Hasher, scratch []byte) (Headers, []byte) {
 	h := Headers{Set: NamesKnown}
 	if len(column) == 0 || len(column) < namesCut && bytes.HasSuffix(column, []byte("%0A")) {
 		h.Set |= Complete
@@ -99,7 +99,7 @@ func ReadHeaders(column []byte, seed maphash.Seed, scratch []byte) (Headers, []b
 	if bytes.Contains(sequence[:length], []byte("uea")) {
 		h.Set |= Swapped
 	}
-	h.hash = maphash.Bytes(seed, stable)
+	h.hash = hasher.Bytes(stable)
 	return h, stable
 }
 

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"hash/maphash"
 	"maps"
 	"net/netip"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 
 	"weir/internal/cloudfront"
+	"weir/internal/seeded"
 )
 
 // TestLabelled: no innocent client is contradicted, taken for a tool or called an impostor;
@@ -25,7 +25,7 @@ func TestLabelled(t *testing.T) {
 		prints   map[uint64]bool
 	}
 	classes := map[string]*tally{}
-	rd := New(Config{}).NewReader(maphash.MakeSeed())
+	rd := New(Config{}).NewReader(seeded.New().Hasher())
 	eachLabelled(t, func(r *cloudfront.Record, who truth) {
 		key := who.Label + "/" + who.Class
 		c := classes[key]

@@ -40,7 +40,7 @@ const (
 type names struct {
 	resolver Resolver
 	metrics  *metrics
-	seed     maphash.Seed
+	seed     maphash.Seed                           // of this process: verdicts are its own
 	slots    [nameSlots]atomic.Pointer[nameVerdict] // by hash; another with the same place gives way
 	asked    [nameQueue]atomic.Uint64               // by hash: hashes of questions that wait; 0 = none
 	queue    chan question

@@ -3,9 +3,9 @@ package agent
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/maphash"
 
 	"weir/internal/cloudfront"
+	"weir/internal/seeded"
 )
 
 // How much a Reader keeps of each kind: powers of two.
@@ -19,7 +19,7 @@ const (
 // nobody can aim at the place of another.
 type Reader struct {
 	directory *Directory
-	seed      maphash.Seed
+	hasher    *seeded.Hasher
 	agents    []agentVerdict
 	clients   []Client
 	scratch   []byte
@@ -30,11 +30,11 @@ type agentVerdict struct {
 	claim Claim
 }
 
-// NewReader returns a Reader. Fingerprints of two Readers compare when they have the same
-// seed.
-func (d *Directory) NewReader(seed maphash.Seed) *Reader {
+// NewReader returns a Reader. Fingerprints of two Readers compare when their Hashers have
+// the same seed, whichever processes they are in.
+func (d *Directory) NewReader(hasher *seeded.Hasher) *Reader {
 	return &Reader{
-		directory: d, seed: seed,
+		directory: d, hasher: hasher,
 		agents:  make([]agentVerdict, agentVerdicts),
 		clients: make([]Client, 1<<clientBits),
 	}
@@ -92,7 +92,7 @@ func (rd *Reader) Read(r *cloudfront.Record) *Client {
 		c.Claim.Kind = Empty
 	}
 	if ofNames >= leastHash {
-		c.Headers, rd.scratch = ReadHeaders(names, rd.seed, rd.scratch)
+		c.Headers, rd.scratch = ReadHeaders(names, rd.hasher, rd.scratch)
 	} else if ofNames == noValue {
 		c.Headers.Set = NamesKnown | Complete
 	}
@@ -112,7 +112,7 @@ func (rd *Reader) claim(agent []byte, hash uint64) Claim {
 }
 
 func (rd *Reader) hash(column []byte) uint64 {
-	return max(leastHash, maphash.Bytes(rd.seed, column))
+	return max(leastHash, rd.hasher.Bytes(column))
 }
 
 // word makes a number of a short column, which only CloudFront writes.
@@ -130,7 +130,7 @@ func (rd *Reader) Verify(c *Client, r *cloudfront.Record) Verdict {
 	return rd.directory.Verify(c.Claim.Crawler, r.Addr, r.Raw(cloudfront.FieldASN))
 }
 
-// Agent returns the hash of the user agent, seeded as the Reader is; 0 = none.
+// Agent returns the hash of the user agent, by the Reader's Hasher; 0 = none.
 func (c *Client) Agent() uint64 { return c.agent }
 
 // Contradicts is [Contradicts] of a client.

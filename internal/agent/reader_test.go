@@ -1,20 +1,20 @@
 package agent
 
 import (
-	"hash/maphash"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"weir/internal/cloudfront"
+	"weir/internal/seeded"
 )
 
 func TestFingerprint(t *testing.T) {
-	seed := maphash.MakeSeed()
+	hasher := seeded.New().Hasher()
 	d := New(Config{})
 	print := func(q request) (software, whole uint64) {
-		rd := d.NewReader(seed) // each time another, as other goroutines have
+		rd := d.NewReader(hasher) // each time another, as other goroutines have
 		r := q.record(t)
 		c := rd.Read(r)
 		return rd.Software(c, r), rd.Fingerprint(c, r)
@@ -73,7 +73,7 @@ func TestHandshake(t *testing.T) {
 func TestSigns(t *testing.T) {
 	read := func(q request, without ...string) Signs {
 		r := q.record(t, without...)
-		return New(Config{}).NewReader(maphash.MakeSeed()).Read(r).Signs(r, r.Raw(cloudfront.FieldCSCookie), r.Raw(cloudfront.FieldCSReferer))
+		return New(Config{}).NewReader(seeded.New().Hasher()).Read(r).Signs(r, r.Raw(cloudfront.FieldCSCookie), r.Raw(cloudfront.FieldCSReferer))
 	}
 	for name, c := range map[string]struct{ got, want Signs }{
 		"browser":           {read(request{}), SignFetchMetadata | SignAcceptLanguage | SignsKnown},
@@ -96,8 +96,8 @@ func TestSigns(t *testing.T) {
 // TestReader: a Reader says of every record what reading it anew says, whatever it has read
 // before.
 func TestReader(t *testing.T) {
-	seed := maphash.MakeSeed()
-	rd := New(Config{}).NewReader(seed)
+	hasher := seeded.New().Hasher()
+	rd := New(Config{}).NewReader(hasher)
 	format := mustFormat(t, "timestamp,c-ip,sc-status,cs-method,cs-host,cs-uri-stem,x-edge-request-id,cs-protocol-version,cs-user-agent,ssl-protocol,cs-accept-encoding,cs-header-names")
 	noted := map[uint64]string{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -113,7 +113,7 @@ func TestReader(t *testing.T) {
 		}
 		got := rd.Read(&r)
 		claim, _ := Parse([]byte(agent), nil)
-		headers, _ := ReadHeaders([]byte(list), seed, nil)
+		headers, _ := ReadHeaders([]byte(list), hasher, nil)
 		if got.Claim != claim || got.Headers != headers {
 			t.Errorf("%v, want %v and %v", got, claim, headers)
 		}
@@ -139,8 +139,8 @@ func TestReader(t *testing.T) {
 // TestNoAllocation: neither for a record whose columns were met before, nor for a new one.
 func TestNoAllocation(t *testing.T) {
 	d := New(Config{})
-	seed := maphash.MakeSeed()
-	rd := d.NewReader(seed)
+	hasher := seeded.New().Hasher()
+	rd := d.NewReader(hasher)
 	rec := request{"cs-user-agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "asn": "64500"}.record(t)
 	agent := []byte(escape(chromeAgent))
 	list := []byte(headerNames(chromeNames))
@@ -155,7 +155,7 @@ func TestNoAllocation(t *testing.T) {
 	scratch := make([]byte, 0, 2048)
 	if n := testing.AllocsPerRun(200, func() {
 		_, scratch = Parse(agent, scratch)
-		_, scratch = ReadHeaders(list, seed, scratch)
+		_, scratch = ReadHeaders(list, hasher, scratch)
 	}); n != 0 {
 		t.Errorf("%v allocations for new columns", n)
 	}
@@ -163,12 +163,12 @@ func TestNoAllocation(t *testing.T) {
 
 func BenchmarkReader(b *testing.B) {
 	d := New(Config{})
-	seed := maphash.MakeSeed()
+	hasher := seeded.New().Hasher()
 	google := request{"cs-user-agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "asn": "64500"}.record(b)
 	chrome := request{}.record(b)
 	hostile := []byte(strings.Repeat("%2525mozilla/googlebot (+http://", 256))
 	scratch := make([]byte, 0, 2048)
-	rd := d.NewReader(seed)
+	rd := d.NewReader(hasher)
 	run := func(name string, f func()) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -188,7 +188,7 @@ func BenchmarkReader(b *testing.B) {
 	list := []byte(headerNames(chromeNames))
 	run("parse", func() { _, scratch = Parse(agent, scratch) })
 	run("parse hostile", func() { _, scratch = Parse(hostile, scratch) })
-	run("headers", func() { _, scratch = ReadHeaders(list, seed, scratch) })
+	run("headers", func() { _, scratch = ReadHeaders(list, hasher, scratch) })
 	many := []byte(strings.Repeat("a%0A", 2000))
-	run("headers hostile", func() { _, scratch = ReadHeaders(many, seed, scratch) })
+	run("headers hostile", func() { _, scratch = ReadHeaders(many, hasher, scratch) })
 }

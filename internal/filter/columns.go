@@ -2,12 +2,12 @@ package filter
 
 import (
 	"bytes"
-	"hash/maphash"
 	"math/bits"
 	"unsafe"
 
 	"weir/internal/cloudfront"
 	"weir/internal/prefetch"
+	"weir/internal/seeded"
 )
 
 // columnOf says which column a field is, when it is one.
@@ -105,7 +105,7 @@ func newColumnMatcher(f fieldID, ix *index, size int) *columnMatcher {
 }
 
 // bits returns the bits of a record's column.
-func (m *columnMatcher) bits(r *cloudfront.Record, seed maphash.Seed) []uint64 {
+func (m *columnMatcher) bits(r *cloudfront.Record, hasher *seeded.Hasher) []uint64 {
 	raw := column(r, m.field)
 	if m.short && len(raw) < 8 {
 		key := pack(raw)
@@ -117,7 +117,7 @@ func (m *columnMatcher) bits(r *cloudfront.Record, seed maphash.Seed) []uint64 {
 		return words
 	}
 	m.key = 0 // last may be overwritten
-	return m.known(maphash.Bytes(seed, raw), raw)
+	return m.known(hasher.Bytes(raw), raw)
 }
 
 // pack makes a key of a text of less than 8 bytes.

@@ -3,10 +3,11 @@ package filter
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"strings"
 
 	"github.com/expr-lang/expr"
+
+	"weir/internal/seeded"
 )
 
 // MaxFilters is how many filters a Set holds.
@@ -33,6 +34,11 @@ type Options struct {
 	// Values are names of further values that value expressions may ask for, such as
 	// "weir.fingerprint", but no filter. See Matcher.Outside.
 	Values []string
+
+	// Hasher makes the fingerprints of values, and the keys under which verdicts on
+	// columns are kept. Nil is one of a random seed, so that nobody can choose texts
+	// that collide.
+	Hasher *seeded.Hasher
 }
 
 // A Set holds compiled filters and values. It is immutable: goroutines share it.
@@ -42,7 +48,7 @@ type Set struct {
 	formulas []*formula
 	first    []masks // of each formula, what rules it out most of the time
 	values   []*value
-	seed     maphash.Seed
+	hasher   *seeded.Hasher
 
 	target  *index
 	columns map[fieldID]*index
@@ -64,7 +70,10 @@ func Compile(filters, values []Source, opt Options) (*Set, error) {
 			return nil, fmt.Errorf("a fact or value has to be called weir.name, not %q", name)
 		}
 	}
-	s := &Set{opt: opt, seed: maphash.MakeSeed()}
+	s := &Set{opt: opt, hasher: opt.Hasher}
+	if s.hasher == nil {
+		s.hasher = seeded.New().Hasher()
+	}
 	var errs []error
 	world := recordWorld(opt.Facts)
 	for _, src := range filters {

@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"hash/maphash"
 	"math/bits"
 
 	"github.com/expr-lang/expr/vm"
@@ -126,14 +125,14 @@ func (m *Matcher) combine(r *cloudfront.Record, facts *Facts) {
 	var key uint64
 	if m.target != nil {
 		stem, query = r.Target()
-		key = maphash.Bytes(m.set.seed, stem)
+		key = m.set.hasher.Bytes(stem)
 		if len(query) > 0 {
 			key += behindPath
 		}
 		m.stems.fetch(key)
 	}
 	for _, c := range m.columns {
-		found := c.bits(r, m.set.seed)
+		found := c.bits(r, m.set.hasher)
 		for i := range c.ix.atoms {
 			m.bits[c.ix.base>>6+i] = found[i]
 		}
@@ -151,7 +150,7 @@ const behindPath = 0x9e3779b97f4a7c15
 
 // pathAndQuery returns the bits of path and query; key is that of the path.
 func (m *Matcher) pathAndQuery(stem, query []byte, key uint64) []uint64 {
-	u, seed := m.target, m.set.seed
+	u := m.target
 	if len(query) == 0 {
 		flags, words, hit := m.stems.slot(key)
 		if !hit {
@@ -170,7 +169,7 @@ func (m *Matcher) pathAndQuery(stem, query []byte, key uint64) []uint64 {
 			u.stem(text, ofStem)
 		}
 	}
-	queryKey := maphash.Bytes(seed, query)
+	queryKey := m.set.hasher.Bytes(query)
 	queryFlags, ofQuery, hit := m.queries.slot(queryKey)
 	if !hit {
 		text := u.args.looked(query)

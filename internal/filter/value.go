@@ -1,7 +1,6 @@
 package filter
 
 import (
-	"hash/maphash"
 	"slices"
 
 	"github.com/expr-lang/expr"
@@ -128,12 +127,12 @@ func (s *Set) fingerprint(text string) uint64 {
 	if text == "" {
 		return 0
 	}
-	return max(1, maphash.String(s.seed, text))
+	return max(1, s.hasher.String(text))
 }
 
 // Value returns the fingerprint of value i of the record that was matched last,
-// without the part that is the client's address: 0 when it is empty. Fingerprints are
-// seeded in each Set, so that nobody can choose values that collide.
+// without the part that is the client's address: 0 when it is empty. Fingerprints follow
+// from the value and Options.Hasher alone.
 //
 // ok is false when the expression failed: there is no such value of this record.
 func (m *Matcher) Value(i int) (fingerprint uint64, ok bool) {
@@ -230,7 +229,7 @@ func (m *Matcher) hash(b []byte) uint64 {
 	if len(b) == 0 {
 		return 0
 	}
-	return max(1, maphash.Bytes(m.set.seed, b))
+	return max(1, m.set.hasher.Bytes(b))
 }
 
 // mix adds a fingerprint to others. It is 0 only if all are.

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"hash/maphash"
 	"strings"
 	"testing"
 )
@@ -16,7 +15,7 @@ func TestLongPaths(t *testing.T) {
 	m := set.NewMatcher()
 	facts := func(path string) uint64 { return m.readPath([]byte(path)) }
 	shape := func(path string) [3]uint32 {
-		v := &pathVerdict{hash: maphash.String(set.seed, path), facts: facts(path)}
+		v := &pathVerdict{hash: set.hasher.String(path), facts: facts(path)}
 		m.shapes(v, []byte(path))
 		return [3]uint32{v.shape, v.parent, v.top}
 	}

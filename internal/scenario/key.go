@@ -1,8 +1,6 @@
 package scenario
 
 import (
-	"hash/maphash"
-
 	"weir/internal/cloudfront"
 )
 
@@ -38,11 +36,11 @@ func (m *Matcher) part(r *cloudfront.Record, p part) uint32 {
 	switch p {
 	case partClient:
 		a := r.Client().Addr().As16()
-		return short(maphash.Bytes(m.set.seed, a[:]))
+		return short(m.set.hasher.Bytes(a[:]))
 	case partFingerprint:
 		return short(m.agents.Fingerprint(m.who, r))
 	case partHost:
-		return short(maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)))
+		return short(m.set.hasher.Bytes(r.Raw(cloudfront.FieldCSHost)))
 	case partPath:
 		return short(m.path.hash)
 	case partTop:
@@ -59,13 +57,13 @@ func (m *Matcher) part(r *cloudfront.Record, p part) uint32 {
 		if len(query) == 0 {
 			return short(m.path.hash)
 		}
-		return short(mix(m.path.hash, maphash.Bytes(m.set.seed, query)))
+		return short(mix(m.path.hash, m.set.hasher.Bytes(query)))
 	case partSize:
 		size := r.Raw(cloudfront.FieldCSBytes)
 		if len(size) == 0 {
 			return 1 // not logged: all are alike, so that nobody is held to send many
 		}
-		return short(maphash.Bytes(m.set.seed, size))
+		return short(m.set.hasher.Bytes(size))
 	}
 	return 0
 }

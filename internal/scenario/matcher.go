@@ -37,8 +37,8 @@ type Hit struct {
 	Weight uint32
 
 	// Distinct is the fingerprint of the value that a bucket of the scenario counts
-	// only once in its life; 0 when it counts every event. Fingerprints are seeded
-	// in each process, so that nobody can choose values that collide.
+	// only once in its life; 0 when it counts every event. Fingerprints follow from the
+	// record and Options.Seed alone, so nobody else can choose values that collide.
 	Distinct uint32
 
 	// Group is the fingerprint of what, beside the client, the bucket is for: 0 =
@@ -77,7 +77,7 @@ func (s *Set) NewMatcher() *Matcher {
 	return &Matcher{
 		set:      s,
 		filters:  s.filters.NewMatcher(),
-		agents:   s.crawlers.NewReader(s.seed),
+		agents:   s.crawlers.NewReader(s.hasher),
 		scanner:  payload.New(),
 		paths:    make([]pathVerdict, pathVerdicts),
 		outlines: make([]outline, filter.Slots),

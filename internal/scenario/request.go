@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"bytes"
-	"hash/maphash"
 	"strconv"
 	"unsafe"
 
@@ -43,13 +42,13 @@ type (
 func (m *Matcher) find(r *cloudfront.Record) {
 	path, query := r.Target()
 	host := r.Raw(cloudfront.FieldCSHost)
-	hash := maphash.Bytes(m.set.seed, path)
+	hash := m.set.hasher.Bytes(path)
 	m.path = &m.paths[hash%pathVerdicts]
 	prefetch.Line(unsafe.Pointer(m.path))
 	answer := m.set.answer(r)
 	f := m.client(r, host) | method(r)
 	if m.path.hash != hash {
-		m.set.site.fetch(placeOf(hash, maphash.Bytes(m.set.seed, host)))
+		m.set.site.fetch(placeOf(hash, m.set.hasher.Bytes(host)))
 		*m.path = pathVerdict{hash: hash, facts: m.readPath(path)}
 	}
 	f |= m.path.facts
@@ -132,7 +131,7 @@ func (m *Matcher) learn(r *cloudfront.Record, f uint64) uint64 {
 			n, err := strconv.ParseUint(string(length), 10, 48)
 			// A firewall's block that got the page of an error is none of the site's answers.
 			isOwn := r.Status == 200 && string(r.Raw(cloudfront.FieldXEdgeResultType)) != "Error"
-			if err == nil && isOwn && m.set.site.isStandIn(maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)), n) {
+			if err == nil && isOwn && m.set.site.isStandIn(m.set.hasher.Bytes(r.Raw(cloudfront.FieldCSHost)), n) {
 				return wasSoftMissing
 			}
 		}
@@ -143,7 +142,7 @@ func (m *Matcher) learn(r *cloudfront.Record, f uint64) uint64 {
 
 // place is the hash of a record's host and path.
 func (m *Matcher) place(r *cloudfront.Record) uint64 {
-	return placeOf(m.path.hash, maphash.Bytes(m.set.seed, r.Raw(cloudfront.FieldCSHost)))
+	return placeOf(m.path.hash, m.set.hasher.Bytes(r.Raw(cloudfront.FieldCSHost)))
 }
 
 func placeOf(path, host uint64) uint64 { return mix(path, host) }
@@ -252,7 +251,7 @@ func (m *Matcher) readQuery(raw []byte) uint64 {
 	if len(raw) > longQuery {
 		return findings(m.scanner.Query(raw)) | cacheBuster(raw)
 	}
-	hash := maphash.Bytes(m.set.seed, raw)
+	hash := m.set.hasher.Bytes(raw)
 	v := &m.queries[hash%queryVerdicts]
 	if v.hash != hash {
 		*v = queryVerdict{hash, findings(m.scanner.Query(raw)) | cacheBuster(raw) | authorQuery(raw)}
@@ -294,12 +293,12 @@ func (m *Matcher) shapes(v *pathVerdict, raw []byte) {
 	} else {
 		m.shape, parent = appendShape(m.shape[:0], m.decoded)
 	}
-	shape, above := maphash.Bytes(m.set.seed, m.shape), maphash.Bytes(m.set.seed, m.shape[:parent])
+	shape, above := m.set.hasher.Bytes(m.shape), m.set.hasher.Bytes(m.shape[:parent])
 	if hidesNames(raw, m.decoded, cut) {
 		shape, above = mix(shape, v.hash), mix(above, v.hash)
 	}
 	v.shape, v.parent = short(shape), short(above)
-	v.top = short(maphash.Bytes(m.set.seed, top(m.shape)))
+	v.top = short(m.set.hasher.Bytes(top(m.shape)))
 }
 
 // short cuts a hash to 32 bits, never 0.

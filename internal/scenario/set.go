@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"math"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"weir/internal/agent"
 	"weir/internal/filter"
 	"weir/internal/match"
+	"weir/internal/seeded"
 )
 
 // Options say what records mean where they come from.
@@ -24,6 +24,11 @@ type Options struct {
 	// Crawlers knows who may call himself what. Nil takes what publishers said when
 	// this was built.
 	Crawlers *agent.Directory
+
+	// Seed is the secret of all fingerprints. Sets that have it in common, in whichever
+	// processes, make the same hits of a record, as far as they learnt the same, too. The
+	// zero Seed is a random one.
+	Seed seeded.Seed
 }
 
 // Set is a compiled list of scenarios. Its scenarios are immutable and goroutines
@@ -38,7 +43,7 @@ type Set struct {
 	filters    *filter.Set
 	blocks     []uint16 // statuses of our blocks
 	crawlers   *agent.Directory
-	seed       maphash.Seed
+	hasher     *seeded.Hasher
 	paths      *match.Automaton[uint64]
 	packagers  *match.Automaton[uint64]
 	site       *site
@@ -71,11 +76,14 @@ func Compile(list []Scenario, opt Options) (*Set, error) {
 		scenarios: slices.Clone(list),
 		blocks:    slices.Clone(opt.BlockStatuses),
 		crawlers:  opt.Crawlers,
-		seed:      maphash.MakeSeed(),
 		paths:     match.NewFolded(pathNeedles()),
 		packagers: match.New(packagers()),
 		site:      newSite(),
 	}
+	if opt.Seed == (seeded.Seed{}) {
+		opt.Seed = seeded.New()
+	}
+	s.hasher = opt.Seed.Hasher()
 	if s.crawlers == nil {
 		s.crawlers = agent.New(agent.Config{})
 	}
@@ -90,7 +98,7 @@ func Compile(list []Scenario, opt Options) (*Set, error) {
 	}
 	c.sort()
 	var err error
-	s.filters, err = filter.Compile(c.filters, c.values, filter.Options{Facts: factNames()})
+	s.filters, err = filter.Compile(c.filters, c.values, filter.Options{Facts: factNames(), Hasher: s.hasher})
 	if err := errors.Join(append(append(errs, c.errs...), err)...); err != nil {
 		return nil, err
 	}
