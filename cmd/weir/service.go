@@ -21,9 +21,9 @@ import (
 	"weir/internal/cloudfront"
 	"weir/internal/config"
 	"weir/internal/detect"
+	"weir/internal/leader"
 	"weir/internal/pipeline"
 	"weir/internal/source/kinesis"
-	"weir/internal/waf"
 )
 
 // observer is told what happens in a service, on the goroutine it happens on.
@@ -46,10 +46,16 @@ type service struct {
 	source   *kinesis.Source
 	http     *http.Server
 	listener net.Listener
-	reading  atomic.Bool // the source runs
-	leading  atomic.Bool // this process reads shards, and so writes the IP sets
-	led      time.Time   // since when; set before leading is
-	began    time.Time   // decisions that are older say nothing of how fast it is
+	lease    *leader.Lease
+	reading  atomic.Bool                 // the source runs
+	leading  atomic.Bool                 // this process writes the IP sets
+	term     atomic.Pointer[leader.Term] // in which it does; set before leading is
+	shared   bool                        // every process knows what any of them decides
+	lastLed  atomic.Uint64               // epoch of the latest term of this process; 0: it had none
+	held     time.Time                   // when it was last seen to hold a shard; owned by eligible
+	bench    atomic.Int64                // it does not lead before, Unix ms
+	told     atomic.Int64                // to stop, Unix ms; 0: not yet
+	began    time.Time                   // decisions that are older say nothing of how fast it is
 	registry *prometheus.Registry
 	latency  prometheus.Histogram
 	landed   *landings
@@ -100,6 +106,10 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		Logger: log.Named("kinesis"), Registerer: reg,
 	})
 	if err != nil {
+		return nil, err
+	}
+	s.shared = s.store.Shared()
+	if err = s.newLease(cloud, reg); err != nil {
 		return nil, err
 	}
 	s.http, s.listener, err = s.newHTTP(ctx)
@@ -169,24 +179,26 @@ func (s *service) newHTTP(ctx context.Context) (*http.Server, net.Listener, erro
 
 // run serves until ctx ends and then stops along the way of a record: the
 // source first, so that nothing is in flight; then the engine; then the IP sets
-// get a last write; the store is closed last. The sets stay as they are.
+// get a last write and the leader lease is given back; the store is closed last. The
+// sets stay as they are. The API answers until the writers have ended.
 func (s *service) run(ctx context.Context) error {
 	stopped := context.WithoutCancel(ctx)
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
+	context.AfterFunc(ctx, func() { s.told.Store(time.Now().UnixMilli()) })
 	housekeeping, stopHousekeeping := context.WithCancel(stopped)
 	writing, stopWriting := context.WithCancel(stopped)
 	defer stopHousekeeping()
 	defer stopWriting()
 
-	var wg sync.WaitGroup
+	var wg, writers sync.WaitGroup
 	wg.Go(func() { s.crawlers.Run(housekeeping) })
 	wg.Go(func() {
 		if err := s.store.Run(housekeeping); err != nil {
 			fail(fmt.Errorf("keep the store: %w", err))
 		}
 	})
-	wg.Go(func() {
+	writers.Go(func() {
 		if err := s.write(writing); err != nil {
 			fail(err)
 		}
@@ -207,133 +219,28 @@ func (s *service) run(ctx context.Context) error {
 		failure = nil // told to stop
 	}
 
-	deadline, cancel := context.WithTimeout(stopped, s.cfg.StopTimeout/3)
-	defer cancel()
 	if readErr == nil { // else a batch may still be in the engine
 		s.engine.Close()
 	}
 	stopWriting()
-	shutdownErr := s.http.Shutdown(deadline)
+	writers.Wait()
+	s.stopHTTP(stopped)
 	stopHousekeeping()
 	wg.Wait()
-	if s.leading.Load() {
-		s.flush(deadline)
-	}
-	err := errors.Join(failure, readErr, shutdownErr, s.store.Close())
+	err := errors.Join(failure, readErr, s.store.Close())
 	s.log.Info("stopped", zap.Error(err))
 	return err
 }
 
-// lookForLeases is how often it is asked whether this process holds a shard;
-// leaderless is how long it may be without one, as between a shard that ended
-// and its children, before it is no longer the one that counts.
-const (
-	lookForLeases = 200 * time.Millisecond
-	leaderless    = 30 * time.Second
-)
+// lastAnswers is how long a stop waits for answers of the API that are under way.
+const lastAnswers = 2 * time.Second
 
-// write keeps the IP sets right while this process is the one that counts: a
-// standby knows no decision of the other's, and would undo them. One that has
-// counted and lost its shards for good is behind in everything: it ends, to be
-// started again as a standby.
-func (s *service) write(ctx context.Context) error {
-	if !s.awaitShards(ctx, true, 0) {
-		return nil
+func (s *service) stopHTTP(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastAnswers)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.log.Warn("somebody did not get the answer of the API", zap.Error(errors.Join(err, s.http.Close())))
 	}
-	s.led = time.Now()
-	s.leading.Store(true)
-	writing, stop := context.WithCancel(ctx)
-	defer stop()
-	var wg sync.WaitGroup
-	errs := make([]error, len(s.targets))
-	for i, t := range s.targets {
-		wg.Go(func() {
-			if errs[i] = t.writer.Run(writing); errs[i] != nil {
-				stop() // deposed at one target, it leads nowhere
-			}
-		})
-		if t.DryRun {
-			wg.Go(func() { s.narrate(writing, t) })
-		}
-	}
-	lost := s.awaitShards(writing, false, leaderless)
-	stop()
-	wg.Wait()
-	err := errors.Join(errs...)
-	switch {
-	case lost:
-		err = errors.Join(err, errors.New("every shard is read by another worker now: start again, as a standby"))
-	case errors.Is(err, waf.ErrDeposed):
-		err = fmt.Errorf("%w: start again, as a standby; if that happens again and again, two deployments share IP sets, or a machine's clock is ahead", err)
-	}
-	if err != nil {
-		s.leading.Store(false)
-	}
-	return err
-}
-
-// epoch fences off whoever led before: it is the time at which this process took
-// over, which is when it got its first shard and no earlier. A leader that was only
-// thought dead finds it in the IP sets, ends, and is started again as a standby.
-func (s *service) epoch() uint64 { return uint64(s.led.UnixMilli()) }
-
-// flush gives every target a last write.
-func (s *service) flush(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, t := range s.targets {
-		wg.Go(func() {
-			if err := t.writer.Flush(ctx); err != nil {
-				// Not a failure of the stop: the next start writes what was left.
-				s.log.Warn("some bans are not in an IP set yet", zap.String("target", t.Name), zap.Error(err))
-			}
-		})
-	}
-	wg.Wait()
-}
-
-// awaitShards waits until this process has held a shard, or none, for that long.
-// It returns false when ctx ends first.
-func (s *service) awaitShards(ctx context.Context, held bool, long time.Duration) bool {
-	tick := time.NewTicker(lookForLeases)
-	defer tick.Stop()
-	for since := time.Now(); ; {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-tick.C:
-		}
-		if (len(s.source.Status().Shards) > 0) != held {
-			since = time.Now()
-		} else if time.Since(since) >= long {
-			return true
-		}
-	}
-}
-
-// notReady says everything that keeps the service from doing its work.
-func (s *service) notReady() []string {
-	var why []string
-	switch st := s.source.Status(); {
-	case !s.reading.Load():
-		why = append(why, "stream: not being read")
-	case st.Err != nil:
-		why = append(why, "stream: "+st.Err.Error())
-	case st.Looked.IsZero():
-		why = append(why, "stream: its shards have not been listed yet")
-	case !s.leading.Load():
-		why = append(why, "stream: standing by, its shards are read by another worker or about to be taken")
-	case st.Unowned > 0:
-		why = append(why, fmt.Sprintf("stream: %d of its shards read by nobody", st.Unowned))
-	}
-	if err := s.store.Ready(); err != nil {
-		why = append(why, "decisions: "+err.Error())
-	}
-	for _, t := range s.targets {
-		if err := t.writer.Ready(); err != nil && s.leading.Load() {
-			why = append(why, t.title()+": "+err.Error())
-		}
-	}
-	return why
 }
 
 // lifted takes it for an unban when a person removed an address from an IP set.

@@ -49,7 +49,7 @@ func (s *service) newTargets(cloud aws.Config, reg prometheus.Registerer) error 
 		t.writer, err = waf.New(waf.Config{
 			Client: newWAF(cloud, &ct), Scope: waftypes.Scope(t.Scope), Sets: t.Sets, Target: t.Name,
 			WritesPerSecond: t.WritesPerSecond, Budget: budgets, Grace: s.cfg.WAF.ExpiryGrace, DriftPeriod: s.cfg.WAF.Drift,
-			Fallback: t.Fallback, DryRun: t.DryRun, Epoch: s.epoch,
+			Fallback: t.Fallback, DryRun: t.DryRun, Epoch: s.epoch, Confirm: s.confirm,
 			Wanted:  func(now time.Time) iter.Seq[waf.Entry] { return s.wanted(t, now) },
 			Lookup:  func(p netip.Prefix, now time.Time) (waf.Entry, bool) { return s.lookup(t, p, now) },
 			Changes: s.store.Since, Changed: s.store.Subscribe(), Allowed: s.store.AllowedAny,

@@ -7,8 +7,8 @@ import (
 	"weir/internal/waf"
 )
 
-// errStandby is why a process that counts nothing writes nothing.
-var errStandby = errors.New("this process stands by: another one reads the stream and writes the IP sets, ask that one, or this one again when it has taken over")
+// errStandby is why a process that does not lead writes nothing.
+var errStandby = errors.New("this process stands by: another one writes the IP sets, ask that one, or this one again when it has taken over")
 
 // Targets is what the API shows of the targets.
 func (s *service) Targets() []api.Target {

@@ -61,16 +61,16 @@ func (s *server) routes() http.Handler {
 	guarded := http.NewServeMux()
 	guarded.Handle("/api/v1/decisions", methods{
 		http.MethodGet:    s.listDecisions,
-		http.MethodPost:   s.leading(s.addDecision),
-		http.MethodDelete: s.leading(s.removeClient),
+		http.MethodPost:   s.deciding(s.addDecision),
+		http.MethodDelete: s.deciding(s.removeClient),
 	})
 	guarded.Handle("/api/v1/decisions/{id}", methods{
 		http.MethodGet:    s.getDecision,
-		http.MethodDelete: s.leading(s.removeDecision),
+		http.MethodDelete: s.deciding(s.removeDecision),
 	})
-	guarded.Handle("/api/v1/flush", methods{http.MethodPost: s.leading(s.flush)})
+	guarded.Handle("/api/v1/flush", methods{http.MethodPost: s.deciding(s.flush)})
 	guarded.Handle("/api/v1/breakers", methods{http.MethodGet: s.listBreakers})
-	guarded.Handle("/api/v1/release", methods{http.MethodPost: s.leading(s.release)})
+	guarded.Handle("/api/v1/release", methods{http.MethodPost: s.deciding(s.release)})
 	if s.Writers != nil {
 		guarded.Handle("/api/v1/targets", methods{http.MethodGet: s.listTargets})
 		guarded.Handle("/api/v1/diff", methods{http.MethodGet: s.listDiffs})

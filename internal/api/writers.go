@@ -15,7 +15,8 @@ type Writers interface {
 	Targets() []Target
 	Diffs() []Diff
 	// Leads is why this process writes no IP set, so that what is decided here would
-	// come to nothing; nil: it does write them.
+	// come to nothing if the processes do not share their decisions; nil: it does
+	// write them.
 	Leads() error
 	// Reconcile has every writer read its IP sets now, and write what differs.
 	Reconcile()
@@ -166,9 +167,7 @@ func (s *server) listDiffs(w http.ResponseWriter, r *http.Request) {
 	}{orEmpty(diffs)})
 }
 
-// leading serves what changes what is enforced. A process that writes no IP set
-// refuses it: it would be in its own store only, where nobody looks for it, until
-// that process leads some day.
+// leading serves what only the process can do that writes the IP sets.
 func (s *server) leading(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if s.Writers != nil {
@@ -179,6 +178,17 @@ func (s *server) leading(next http.HandlerFunc) http.HandlerFunc {
 		}
 		next(w, r)
 	}
+}
+
+// deciding serves what changes what is enforced. Where the processes share their
+// decisions, any of them does. Else one that writes no IP set refuses it: it would
+// be in its own store only, where nobody looks for it, until that process leads some
+// day.
+func (s *server) deciding(next http.HandlerFunc) http.HandlerFunc {
+	if s.Store.Shared() {
+		return next
+	}
+	return s.leading(next)
 }
 
 // orEmpty makes JSON write [] where it would write null.

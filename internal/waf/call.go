@@ -194,7 +194,25 @@ func readingOf(out *wafv2.GetIPSetOutput) (reading, error) {
 	return r, nil
 }
 
+// confirmed reports whether this process leads at this moment. It is no use to a
+// write that was put together before it took a while to find out.
+func (w *Writer) confirmed(ctx context.Context) bool {
+	const soon = 50 * time.Millisecond
+	if w.cfg.Confirm == nil {
+		return true
+	}
+	begun := time.Now()
+	if w.cfg.Confirm(ctx) == nil {
+		return time.Since(begun) < soon
+	}
+	w.wait(ctx, begun.Add(soon)) // until whoever called Run hears of it, too
+	return false
+}
+
 func (w *Writer) update(ctx context.Context, u *write) {
+	if !w.confirmed(ctx) {
+		return // what is to be written is settled anew
+	}
 	ctx, cancel := w.bounded(ctx)
 	defer cancel()
 	s, token := u.set, u.set.token // the call keeps its token, whatever becomes of the set's

@@ -48,9 +48,12 @@ type Config struct {
 	Fallback        string        // action of entries whose own no IP set is for: "block" (also ""), "captcha", "challenge", "count" or "none". Those to count never fall back
 	DryRun          bool          // never write: Diff and Preview say what would be written
 
-	// Epoch gives the epoch of this leader, once, when Run begins: a Writer that
+	// Epoch gives the epoch of this leader, whenever Run begins: a Writer that
 	// meets a higher one in a set has been deposed. nil = 0.
 	Epoch func() uint64
+	// Confirm is asked before every write: an error means that this process does not
+	// lead, or cannot know, and nothing is written. It may wait. nil = it leads.
+	Confirm func(context.Context) error
 	// Wanted gives everything in force. An entry that it no longer gives is
 	// removed: lazily when its time was up, at the next write when it was not.
 	Wanted func(now time.Time) iter.Seq[Entry]

@@ -13,7 +13,7 @@ import (
 )
 
 // Writer keeps IP sets equal to what is in force. Ready and Status may be called
-// by anyone at any time; Run and Flush by one goroutine, one after the other.
+// by anyone at any time; Run, Flush and Reset by one goroutine, one after the other.
 type Writer struct {
 	cfg     Config
 	options func(*wafv2.Options)
@@ -75,7 +75,7 @@ func (w *Writer) Run(ctx context.Context) error {
 // the usual pace, until nothing is or ctx ends. An error says how much is left;
 // the sets stay as they are either way. A dry run has no last round.
 func (w *Writer) Flush(ctx context.Context) error {
-	p := w.plan
+	p := w.plan // Reset is ours to call, and not now
 	if p.dry {
 		return nil
 	}
@@ -105,6 +105,21 @@ func (w *Writer) Flush(ctx context.Context) error {
 		left += len(p.pools[f].pending) + p.pools[f].count[bound]
 	}
 	return fmt.Errorf("last round of writes: %d bans are in no IP set: %w", left, context.Cause(ctx))
+}
+
+// Reset forgets what was learnt of the IP sets, so that Run can be called again: by
+// then another leader may have written them, and they are read as at a start. What
+// was spent of the budget is remembered. It is called after Run and Flush.
+func (w *Writer) Reset() {
+	w.mu.Lock()
+	now := time.Now()
+	w.plan.writes.claim(0)
+	w.plan.reads.claim(0)
+	w.plan, w.position = newPlan(w.plan.settings, now), 0
+	why := w.plan.why(now)
+	w.why.Store(&why) // which is no news for the log
+	w.mu.Unlock()
+	w.publish(now)
 }
 
 // Ready says why the IP sets are not what they should be; nil: they are, or are

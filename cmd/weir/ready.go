@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// notReady says everything that keeps the service from doing its work.
+func (s *service) notReady() []string {
+	var why []string
+	is := s.lease.Status()
+	leads := s.leading.Load()
+	st := s.source.Status()
+	switch {
+	case !s.reading.Load():
+		why = append(why, "stream: not being read")
+	case st.Err != nil:
+		why = append(why, "stream: "+st.Err.Error())
+	case st.Looked.IsZero():
+		why = append(why, "stream: its shards have not been listed yet")
+	case !leads && len(st.Shards) == 0:
+		why = append(why, "stream: standing by, its shards are read by another worker or about to be taken")
+	case st.Unowned > 0:
+		why = append(why, fmt.Sprintf("stream: %d of its shards read by nobody", st.Unowned))
+	}
+	switch {
+	case is.Err != nil && leads:
+		why = append(why, fmt.Sprintf("leader: the lease was last renewed at %s: %v", is.Confirmed.UTC().Format(time.RFC3339), is.Err))
+	case is.Err != nil:
+		why = append(why, "leader: "+is.Err.Error())
+	case !leads && is.Holder == "" && len(st.Shards) > 0:
+		why = append(why, "leader: nobody writes the IP sets, the lease is about to be taken")
+	}
+	if err := s.store.Ready(); err != nil {
+		why = append(why, "decisions: "+err.Error())
+	}
+	for _, t := range s.targets {
+		if err := t.writer.Ready(); err != nil && leads {
+			why = append(why, t.title()+": "+err.Error())
+		}
+	}
+	return why
+}
