@@ -152,7 +152,7 @@ func (p *plan) stand(e *entry, members []*entry) {
 func (p *plan) shelter(e *entry, now int64) {
 	p.retell(e)
 	if e.inherits && e.home != nil {
-		p.bequeath(e, now)
+		p.bequeath(e, nil, now)
 	}
 }
 
@@ -222,6 +222,7 @@ func (e *entry) awaits(heir *entry) {
 	}
 	if e != nil && heir != nil && e.home != nil && !e.wanted && heir.home == nil {
 		e.rest = append(slices.Clone(e.rest), heir)
+		heir.owed = e
 	}
 }
 

@@ -33,10 +33,13 @@ func (p *plan) compose(s *set, now time.Time) *write {
 		}
 		w.desc.exp = max(w.desc.exp, e.until/1000)
 	}
+	stamp := s.epoch < p.epoch && s.epoch > 0 && p.takingOver(now)
 	var torn []*entry // leave only when others are held
 	for _, e := range s.members {
 		switch {
 		case e.hand || !e.class.leaves() && !p.allowed(e.prefix):
+			stay(e)
+		case stamp && e.displaced && !p.allowed(e.prefix): // what its place is for does not come yet
 			stay(e)
 		case (e.shadowed() || len(e.rest) > 0) && !p.allowed(e.prefix):
 			torn = append(torn, e)
@@ -50,7 +53,6 @@ func (p *plan) compose(s *set, now time.Time) *write {
 			w.desc.marks = append(w.desc.marks, mark(c))
 		}
 	}
-	stamp := s.epoch < p.epoch && s.epoch > 0 && p.takingOver(now)
 	mends, room := p.mend(pl, torn, p.capacity-len(held)-len(s.opaque)-len(torn))
 	for _, e := range p.adds(pl, p.share(pl, p.capacity-room), &mends, now) {
 		if !stamp && !p.allowed(e.prefix) {

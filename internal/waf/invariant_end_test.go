@@ -81,19 +81,21 @@ func (d *day) checkBan(when string, g *simTarget, e Entry) {
 	holds := func(p netip.Prefix) bool {
 		return slices.ContainsFunc(pool, func(s *simSet) bool { return s.held[p] })
 	}
-	if !covered(holds, e.Prefix) && (!d.tight(pool) || e.Manual) {
+	if !covered(holds, e.Prefix) && (!d.crowded(pool) || e.Manual) {
 		d.t.Errorf("%s: %s is wanted in the pool of %s and not held", when, e.Prefix, pool[0].name)
 	}
 }
 
-// checkHeld: what is held is in force, or ended not long ago, or is a person's.
+// checkHeld: what is held is in force, or ended not long ago, or is a person's; or
+// it is to be in another pool, which has no room for it.
 func (d *day) checkHeld(when string, s *simSet, p netip.Prefix, late time.Duration) {
 	banned := func(q netip.Prefix) bool {
 		e, ok := d.ledger.bans[q]
 		if !ok {
 			e, ok = d.ledger.over[q]
 		}
-		return ok && time.Since(e.Until) < late && slices.Contains(s.target.pool(e), s)
+		pool := s.target.pool(e)
+		return ok && time.Since(e.Until) < late && (slices.Contains(pool, s) || len(pool) > 0 && d.crowded(pool))
 	}
 	if !s.hand[p] && !d.excused[p] && !covered(banned, p) {
 		d.t.Errorf("%s: %s is held by %s and not wanted since %v", when, p, s.name, d.ledger.over[p].Until)

@@ -138,21 +138,24 @@ func (d *day) trouble() {
 }
 
 func (d *day) lag(get, list time.Duration) {
-	d.book.lags(get+list > 0)
+	behind := get+list > 0
+	if behind {
+		d.book.lags(true)
+	}
 	d.server.WAF().SetReadLag(get, list)
+	if !behind {
+		d.book.lags(false)
+	}
 }
 
 // meddles is a person who edits a set in the moment of an update.
 func (d *day) meddles(set string) {
 	d.mu.Lock()
 	now := d.faulty && d.whim.IntN(20) == 0
-	var who netip.Prefix
-	if now {
-		who = d.stranger(d.whim, set)
-	}
+	whim := rand.New(rand.NewPCG(d.whim.Uint64(), 97))
 	d.mu.Unlock()
 	if now {
-		d.edit(set, []netip.Prefix{who}, nil)
+		d.edit(set, []netip.Prefix{d.stranger(whim, set)}, nil)
 	}
 }
 

@@ -354,22 +354,49 @@ func (a *simAccount) auditRemoved(s *simSet, p netip.Prefix, began time.Time) {
 }
 
 // tight reports whether a pool has no room for all that is wanted.
-func (a *simAccount) tight(pool []*simSet) bool {
-	n := 0
-	for _, e := range a.ledger.bans {
-		if mine := pool[0].target.pool(e); len(mine) > 0 && mine[0] == pool[0] {
-			n++
+func (a *simAccount) tight(pool []*simSet) bool { return a.demand(pool, 0) >= len(pool)*a.capacity }
+
+// crowded reports whether a pool has had no room for all that is wanted within the
+// time that what was evicted stays so, and what came to be allowed needs.
+func (a *simAccount) crowded(pool []*simSet) bool {
+	return a.demand(pool, restFor+time.Duration(len(a.sets))*2*a.slot()) >= len(pool)*a.capacity
+}
+
+// demand is how many entries are wanted in a pool, or were a while ago, or are in its
+// sets all the same: people's, and those that stay until somebody knows of them, or
+// until another pool has room for them.
+func (a *simAccount) demand(pool []*simSet, lately time.Duration) int {
+	wants := make(map[netip.Prefix]bool)
+	count := func(bans map[netip.Prefix]Entry, since time.Time) {
+		for p, e := range bans {
+			if mine := pool[0].target.pool(e); len(mine) > 0 && mine[0] == pool[0] && e.Until.After(since) {
+				wants[p] = true
+			}
 		}
 	}
+	since := time.Now().Add(-lately)
+	count(a.ledger.bans, time.Time{})
+	if lately > 0 {
+		count(a.ledger.over, since)
+		count(a.ledger.was, since)
+	}
+	n := len(wants)
+	merged := func(p netip.Prefix) bool {
+		for q := range wants {
+			if p.Overlaps(q) {
+				return true
+			}
+		}
+		return false
+	}
 	for _, s := range pool {
-		n += len(s.hand)
 		for p := range s.held {
-			if a.excused[p] {
+			if s.hand[p] || !merged(p) {
 				n++
 			}
 		}
 	}
-	return n >= len(pool)*a.capacity
+	return n
 }
 
 // covered reports whether is holds for p, something that contains it, or for parts

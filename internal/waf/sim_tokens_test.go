@@ -23,6 +23,7 @@ type tokenBook struct {
 	tick int64
 	ops  map[string][]*tokenOp // by set
 	lag  bool                  // reads may be old: they say nothing about the present
+	calm int64                 // since when they are not, if they are not
 }
 
 func newTokenBook() *tokenBook { return &tokenBook{ops: make(map[string][]*tokenOp)} }
@@ -84,23 +85,25 @@ func (b *tokenBook) add(set string, began int64, op tokenOp) *tokenOp {
 func (b *tokenBook) lags(do bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.lag = do
+	b.tick++
+	b.lag, b.calm = do, b.tick
 }
 
-func (b *tokenBook) prompt() bool {
+// prompt reports whether a read that began then, and ends now, was never behind.
+func (b *tokenBook) prompt(began int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.lag
+	return !b.lag && began > b.calm
 }
 
 func (b *tokenBook) listed(set string, began int64, s types.IPSetSummary) {
-	if b.prompt() {
+	if b.prompt(began) {
 		b.add(set, began, tokenOp{kind: opList, seen: tokenState{token: aws.ToString(s.LockToken), desc: aws.ToString(s.Description)}})
 	}
 }
 
 func (b *tokenBook) got(set string, began int64, out *wafv2.GetIPSetOutput) {
-	if b.prompt() {
+	if b.prompt(began) {
 		b.add(set, began, tokenOp{kind: opGet, seen: tokenState{aws.ToString(out.LockToken), sumOf(out.IPSet.Addresses), aws.ToString(out.IPSet.Description)}})
 	}
 }

@@ -128,17 +128,23 @@ func (p *plan) give(e *entry) {
 }
 
 // prevails makes sure that no other pool wants the prefix of e. Where one pass
-// gives it twice, the stronger action counts.
+// gives it twice, the stronger action counts. What another pool is about to drop, it
+// keeps until e is held.
 func (p *plan) prevails(e *entry, now int64) bool {
 	for pl := range p.poolsOf(e.pool.key.family) {
 		old := pl.entries.get(e.prefix)
-		if old == nil || old == e || !old.wanted || old.made {
+		if old == nil || old == e || old.made {
 			continue
 		}
-		if p.passing && old.pass == p.round && pl.key.index() < e.pool.key.index() {
+		switch {
+		case !old.wanted && (old.class == lapsed || old.class == lifted) && !e.enforced():
+			p.succeed(old, e, now)
+		case !old.wanted:
+		case p.passing && old.pass == p.round && pl.key.index() < e.pool.key.index():
 			return false
+		default:
+			p.unwant(old, e, now)
 		}
-		p.unwant(old, e, now)
 	}
 	return true
 }
@@ -170,7 +176,10 @@ func (p *plan) unwant(e, heir *entry, now int64) {
 	over := e.over
 	p.expose(e, now)
 	over.awaits(heir)
-	p.bequeath(e, now)
+	if e.owed != nil && e.owed != over {
+		e.owed.awaits(heir) // it waited for e, and goes on waiting
+	}
+	p.bequeath(e, heir, now)
 	p.forget(e)
 }
 
@@ -195,23 +204,32 @@ func (e *entry) succeeded(heir *entry, now int64) {
 	}
 }
 
-// bequeath ends the waiting for an heir that is held now, or will not be.
-func (p *plan) bequeath(heir *entry, now int64) {
+// bequeath ends the waiting for an heir that is held now, or will not be: then next
+// takes its place, a third pool's, or there is nothing to wait for.
+func (p *plan) bequeath(heir, next *entry, now int64) {
 	if !heir.inherits {
 		return
 	}
 	heir.inherits = false
 	for pl := range p.poolsOf(heir.pool.key.family) {
-		if e := pl.entries.get(heir.prefix); e != nil && e.heir == heir {
-			p.out(e)
-			e.heir = nil
-			if e.until > now && heir.pool.key.action > e.pool.key.action {
-				e.gone = now
-			} else {
-				e.until = min(e.until, now)
-			}
-			p.in(e)
+		e := pl.entries.get(heir.prefix)
+		if e == nil || e.heir != heir {
+			continue
 		}
+		p.out(e)
+		e.heir = nil
+		switch {
+		case e == next: // the ban is back where it was
+		case next != nil:
+			e.succeeded(next, now)
+		case heir.home != nil:
+			e.succeeded(heir, now)
+		case heir.until > now: // it was lifted
+			e.gone = now
+		default:
+			e.until = min(e.until, now)
+		}
+		p.in(e)
 	}
 }
 
