@@ -24,6 +24,7 @@ const courtesy = 20 * time.Millisecond
 type Budgets struct {
 	mu      sync.Mutex
 	buckets map[bucketKey]*bucket
+	writers int // that have shares
 }
 
 type bucketKey struct{ account, region, action string }
@@ -63,6 +64,14 @@ func (b *Budgets) Status(now time.Time) []BudgetStatus {
 		return cmp.Or(cmp.Compare(x.Account, y.Account), cmp.Compare(x.Region, y.Region), cmp.Compare(x.Action, y.Action))
 	})
 	return list
+}
+
+// join gives the number of one more Writer.
+func (b *Budgets) join() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.writers++
+	return b.writers
 }
 
 // bucket gives a bucket, which is no faster than that many calls a second from
@@ -110,6 +119,7 @@ func (b *bucket) forget(now time.Time) {
 // lane is one Writer's share of a bucket.
 type lane struct {
 	b     *bucket
+	turn  int       // of two whose business is equally old, the lower one goes first
 	held  time.Time // this Writer makes no call before
 	since int64     // of its oldest business that is due, Unix ms; 0 = it has none
 }
@@ -133,7 +143,7 @@ func (l *lane) next() time.Time {
 func (l *lane) nextLocked() time.Time {
 	at := l.b.next
 	for _, other := range l.b.lanes {
-		if other != l && (l.since == 0 || other.since < l.since) {
+		if other != l && (l.since == 0 || other.since < l.since || other.since == l.since && other.turn < l.turn) {
 			at = at.Add(courtesy)
 			break
 		}

@@ -57,6 +57,54 @@ func TestWritersOfAnAccountShareABucket(t *testing.T) {
 	})
 }
 
+// A Writer that wants a slot now and then gets the next one, though another has
+// something for each, in two pools: what changed is known before the slot comes.
+func TestABusyWriterLeavesTheSlotToTheOlderBusiness(t *testing.T) {
+	bubble(t, 1, 1, func(t *testing.T, f *fakeWAF, _ *fakeStore) {
+		f.add("weir2-block-v4-0", f.sets[1].version)
+		f.latency = func() time.Duration { return 30 * time.Millisecond }
+		budgets := NewBudgets()
+		busy, calm := newLedger(t), newLedger(t)
+		accepted := make(map[netip.Prefix]time.Time)
+		run := func(l *ledger, sets string) *running {
+			cfg, stop := l.config()
+			t.Cleanup(stop)
+			cfg.Client, cfg.Scope, cfg.Sets, cfg.Target, cfg.Budget, cfg.WritesPerSecond = f, "CLOUDFRONT", []string{sets}, sets, budgets, 1
+			cfg.Accepted = func(list []netip.Prefix, at time.Time) {
+				for _, p := range list {
+					accepted[p] = at
+				}
+			}
+			return start(t, cfg)
+		}
+		a := run(busy, "weir-")
+		defer a.halt()
+		b := run(calm, "weir2-")
+		defer b.halt()
+		ban := func(l *ledger, p netip.Prefix) {
+			now := time.Now()
+			l.ban(Entry{Prefix: p, Action: "block", Created: now, Until: now.Add(time.Hour)})
+		}
+		pass(10 * time.Second)
+		made := make(map[netip.Prefix]time.Time)
+		for i := range 600 {
+			ban(busy, apart(1000+i))
+			ban(busy, v6(i))
+			if i%7 == 0 {
+				made[apart(i)] = time.Now()
+				ban(calm, apart(i))
+			}
+			pass(100 * time.Millisecond)
+		}
+		pass(5 * time.Second)
+		for p, at := range made { // the slots of two pools whose business is older, and its own
+			if took := accepted[p].Sub(at); took < 0 || took > 3100*time.Millisecond {
+				t.Errorf("%s was accepted after %s", p, took)
+			}
+		}
+	})
+}
+
 // expectPaced checks that between two calls lies at least the pace: so no window
 // has more than the rate allows.
 func expectPaced(t *testing.T, calls []time.Time, pace time.Duration) {

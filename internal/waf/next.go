@@ -167,19 +167,20 @@ func (p *plan) whole(now time.Time) bool {
 	return p.lookup == nil || p.overflow || p.round == 0 || !now.Before(p.passAt())
 }
 
-// lookAt says when to look again. A full pass costs time when there are many bans,
-// so those are spaced: by ten times what the last one took, and widely while no
-// write could follow.
+// lookAt says when to look again. What has changed is looked at soon, also between
+// slots: other Writers leave a slot only to whom they know to have older business. A
+// full pass costs time when there are many bans, so those are spaced: by ten times
+// what the last one took, and widely while no write could follow.
 func (p *plan) lookAt(now time.Time, free bool) time.Time {
-	gap := lookGap
-	if p.whole(now) {
+	gap, whole := lookGap, p.whole(now)
+	if whole {
 		gap = max(gap, 10*p.took)
 	}
 	spaced := p.looked.Add(gap)
 	switch {
 	case p.dirty && p.hurry:
 		return p.looked
-	case p.dirty && (free || p.drain):
+	case p.dirty && (free || p.drain || !whole):
 		return spaced
 	case p.dirty:
 		return latest(spaced, soonest(p.looked.Add(lookIdle), p.writes.next()))
@@ -189,7 +190,7 @@ func (p *plan) lookAt(now time.Time, free bool) time.Time {
 
 // nextRead gives the next GetIPSet or ListIPSets.
 func (p *plan) nextRead(now time.Time) (step, bool) {
-	if !p.reads.free(now) {
+	if slot := p.writes.next(); !p.reads.free(now) || p.writes.since != 0 && slot.After(now) && slot.Sub(now) < readAhead {
 		return step{}, false
 	}
 	for _, s := range p.sets {

@@ -20,6 +20,7 @@ const (
 	listGap      = 3 * time.Second        // between two lists, however many hints there are that others write
 	takeover     = 10 * time.Second       // within which a new leader stamps sets before it adds to them
 	trustRead    = 500 * time.Millisecond
+	readAhead    = 300 * time.Millisecond // before a slot that this Writer wants it begins no read, which might miss it
 	contestedFor = time.Minute
 )
 
@@ -88,11 +89,12 @@ type plan struct {
 }
 
 func newPlan(cfg settings, now time.Time) *plan {
+	turn := cfg.budget.join()
 	p := &plan{
 		settings: cfg,
 		byID:     make(map[string]*set),
-		writes:   lane{b: cfg.budget.bucket("", "", writeAction, cfg.rate)},
-		reads:    lane{b: cfg.budget.bucket("", "", readAction, readsPerSecond)},
+		writes:   lane{b: cfg.budget.bucket("", "", writeAction, cfg.rate), turn: turn},
+		reads:    lane{b: cfg.budget.bucket("", "", readAction, readsPerSecond), turn: turn},
 	}
 	for i := range p.pools {
 		p.pools[i].init(keyAt(i))
