@@ -88,6 +88,8 @@ type Engine struct {
 	raised  atomic.Uint64 // alerts
 	banned  func(netip.Prefix, int64) bool
 	watched bool // somebody observes
+	memory  int64
+	cut     atomic.Pointer[Cut] // nil = there is none
 }
 
 // A plan is what an Engine needs of a set of scenarios.
@@ -156,6 +158,7 @@ func build(p *plan, cfg Config) (*Engine, error) {
 		plan:    p,
 		banned:  cfg.Banned,
 		watched: cfg.Observe != nil,
+		memory:  cfg.Memory,
 		metrics: newMetrics(cfg.Registerer, p.scenarios),
 		idle:    make(chan *dealer, maxIdleDealers),
 	}

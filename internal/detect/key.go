@@ -60,6 +60,17 @@ func (i ident) scenario() uint16 { return uint16(i.rest >> 16) }
 
 func (i ident) group() uint32 { return uint32(i.rest >> 32) }
 
+// key returns the key that the bucket of an ident is kept for.
+func (i ident) key() key {
+	k := key{addr: i.addr, bits: uint8(i.rest >> 8), family: uint8(i.rest) &^ shieldBit}
+	if k.family == familyValue {
+		k.group = i.group()
+	}
+	return k
+}
+
+func (i ident) isShield() bool { return i.rest&shieldBit != 0 }
+
 // shieldBit of an ident says that it is of what is remembered of the shields that the
 // key sent, for all scenarios that have these: a bucket that holds nothing else.
 const shieldBit = 1 << 7

@@ -90,3 +90,44 @@ func (l *markLine) send(shields uint64) { l.slot(shields).Store(shields) }
 func (l *markLine) slot(shields uint64) *atomic.Uint64 {
 	return &l.sent[scale(uint32(shields>>32), shieldsKept)]
 }
+
+// A markedCut is what marks were at a cut: by line and generation, the older one first.
+type markedCut struct {
+	keys, scenarios [1 << markBits][2]uint64
+	made            int64
+}
+
+func (m *marks) cut() *markedCut {
+	now, c := m.current.Load(), &markedCut{made: m.made.Load()}
+	for i := range m.lines {
+		line := &m.lines[i]
+		c.keys[i] = [2]uint64{line.keys[now^1].Load(), line.keys[now].Load()}
+		c.scenarios[i] = [2]uint64{line.scenarios[now^1].Load(), line.scenarios[now].Load()}
+	}
+	return c
+}
+
+// restore adds the marks of a line: of keys, and if it is known in which scenarios, of
+// those. Nobody else marks meanwhile.
+func (m *marks) restore(i int, keys, scenarios [2]uint64) {
+	now, line := m.current.Load(), &m.lines[i]
+	line.keys[now^1].Or(keys[0])
+	line.keys[now].Or(keys[1])
+	line.scenarios[now^1].Or(scenarios[0])
+	line.scenarios[now].Or(scenarios[1])
+}
+
+// addRestored marks a key whose bucket was restored. However many there are, no mark gives
+// way: a drain of theirs that is left out would be missed.
+func (m *marks) addRestored(hash uint64, scenario uint16) {
+	now, line := m.current.Load(), m.line(hash)
+	line.scenarios[now].Or(markIn(hash, scenario))
+	if !line.has(hash) {
+		line.keys[now].Or(markOf(hash))
+		m.count(1)
+	}
+}
+
+// count counts marks that were restored into the current generation. The next mark beside
+// them may be the last of it.
+func (m *marks) count(n int64) { m.made.Store(min(m.made.Load()+n, markedKeys-1)) }

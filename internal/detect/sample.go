@@ -18,8 +18,9 @@ import (
 // needs them, as few ever do.
 type ring struct {
 	bytes   []byte
-	end     uint64 // bytes that were ever written
-	scratch []byte // of unescaping
+	end     uint64      // bytes that were ever written
+	scratch []byte      // of unescaping
+	cut     *frozenRing // nil = there is no cut
 }
 
 const (
@@ -49,6 +50,12 @@ const (
 	sampleColumns
 )
 
+// sampleWidths is how many bytes of each column are kept.
+var sampleWidths = [sampleColumns]int{
+	sampleVersion: 16, sampleMethod: 16, sampleHost: 128, samplePath: 512, sampleQuery: 512, sampleUserAgent: 256,
+	sampleReferer: 256, sampleCountry: 8, sampleASN: 16, sampleRequestID: 64,
+}
+
 // newRing returns a ring of up to the given bytes of memory, which must have room
 // for several samples.
 func newRing(m *memory, size int64) (ring, error) {
@@ -59,6 +66,14 @@ func newRing(m *memory, size int64) (ring, error) {
 // add keeps a request of a bucket as a sample after the one at prev and returns its
 // position.
 func (g *ring) add(id ident, r *cloudfront.Record, prev uint32) uint32 {
+	position, b := g.room()
+	sampleHeadOf{id, prev, r.Status, uint8(clientOf(r).Bits()), r.Time, r.Addr.As16()}.put(b)
+	g.fill(sampleHead + putColumns(b[sampleHead:], r))
+	return position
+}
+
+// room returns the position of the next sample, and the bytes that it may take.
+func (g *ring) room() (position uint32, b []byte) {
 	if uint32(g.end/ringUnit) == 0 {
 		g.end += ringUnit
 	}
@@ -66,34 +81,49 @@ func (g *ring) add(id ident, r *cloudfront.Record, prev uint32) uint32 {
 	if left := size - g.end%size; left < maxSample {
 		g.end += left // a sample lies in one piece
 	}
-	position := uint32(g.end / ringUnit)
-	b := g.bytes[g.end%size:]
-	putHead(b, id, r, prev)
-	n := sampleHead
-	n += put(b[n:], r.Raw(cloudfront.FieldCSProtocolVersion), 16)
-	n += put(b[n:], r.Raw(cloudfront.FieldCSMethod), 16)
-	n += put(b[n:], r.Raw(cloudfront.FieldCSHost), 128)
-	n += put(b[n:], r.Path(), 512)
-	n += put(b[n:], r.Query(), 512)
-	n += put(b[n:], r.Raw(cloudfront.FieldCSUserAgent), 256)
-	n += put(b[n:], r.Raw(cloudfront.FieldCSReferer), 256)
-	n += put(b[n:], r.Raw(cloudfront.FieldCCountry), 8)
-	n += put(b[n:], r.Raw(cloudfront.FieldASN), 16)
-	n += put(b[n:], r.Raw(cloudfront.FieldXEdgeRequestID), 64)
-	g.end += uint64(n+ringUnit-1) / ringUnit * ringUnit
-	return position
+	at := g.end % size
+	if g.cut != nil {
+		g.cut.save(int(at))
+	}
+	return uint32(g.end / ringUnit), g.bytes[at : at+maxSample]
 }
 
-func putHead(b []byte, id ident, r *cloudfront.Record, prev uint32) {
+// fill says of how many bytes the sample is that was put where there was room.
+func (g *ring) fill(n int) { g.end += uint64(n+ringUnit-1) / ringUnit * ringUnit }
+
+// putColumns writes the columns of a sample, and returns how many bytes they took.
+func putColumns(b []byte, r *cloudfront.Record) (n int) {
+	n += put(b[n:], r.Raw(cloudfront.FieldCSProtocolVersion), sampleWidths[sampleVersion])
+	n += put(b[n:], r.Raw(cloudfront.FieldCSMethod), sampleWidths[sampleMethod])
+	n += put(b[n:], r.Raw(cloudfront.FieldCSHost), sampleWidths[sampleHost])
+	n += put(b[n:], r.Path(), sampleWidths[samplePath])
+	n += put(b[n:], r.Query(), sampleWidths[sampleQuery])
+	n += put(b[n:], r.Raw(cloudfront.FieldCSUserAgent), sampleWidths[sampleUserAgent])
+	n += put(b[n:], r.Raw(cloudfront.FieldCSReferer), sampleWidths[sampleReferer])
+	n += put(b[n:], r.Raw(cloudfront.FieldCCountry), sampleWidths[sampleCountry])
+	n += put(b[n:], r.Raw(cloudfront.FieldASN), sampleWidths[sampleASN])
+	return n + put(b[n:], r.Raw(cloudfront.FieldXEdgeRequestID), sampleWidths[sampleRequestID])
+}
+
+// sampleHeadOf is the head of a sample, as it is kept.
+type sampleHeadOf struct {
+	ident  ident
+	before uint32 // position
+	status uint16
+	bits   uint8 // of the client
+	time   int64
+	addr   [16]byte
+}
+
+func (h sampleHeadOf) put(b []byte) {
 	_ = b[sampleHead-1]
-	binary.LittleEndian.PutUint32(b, prev)
-	binary.LittleEndian.PutUint16(b[4:], r.Status)
-	b[6] = uint8(clientOf(r).Bits())
-	binary.LittleEndian.PutUint64(b[8:], id.addr)
-	binary.LittleEndian.PutUint64(b[16:], id.rest)
-	binary.LittleEndian.PutUint64(b[24:], uint64(r.Time))
-	addr := r.Addr.As16()
-	copy(b[32:], addr[:])
+	binary.LittleEndian.PutUint32(b, h.before)
+	binary.LittleEndian.PutUint16(b[4:], h.status)
+	b[6] = h.bits
+	binary.LittleEndian.PutUint64(b[8:], h.ident.addr)
+	binary.LittleEndian.PutUint64(b[16:], h.ident.rest)
+	binary.LittleEndian.PutUint64(b[24:], uint64(h.time))
+	copy(b[32:], h.addr[:])
 }
 
 // put writes a column, cut to max bytes and not in the middle of an escape, and

@@ -25,6 +25,7 @@ type shard struct {
 	fate    Fate // of the latest hit whose bucket ran over, for observe
 	metrics *metrics
 	raised  *atomic.Uint64 // alerts of the engine
+	clock   int64          // event time of the latest chunk
 
 	buckets  *table
 	requests recent // duplicates are known by these
@@ -66,6 +67,7 @@ func newShard(p *plan, l []limits, cfg Config, m *metrics, raised *atomic.Uint64
 // time. That one says what time it is, as one that is dated wrongly into the future
 // must not make the living look expired.
 func (s *shard) finish(earliest int64) {
+	s.clock = earliest
 	s.buckets.sweep(earliest)
 	s.tally.flush(s)
 }
@@ -140,11 +142,7 @@ func (s *shard) pourEvent(e *event, hits []scenario.Hit, spots []spot, r *cloudf
 func (s *shard) pour(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Record) outcome {
 	l := &s.limits[hit.Scenario]
 	id := e.key.ident(hit.Scenario, hit.Group)
-	p, found := s.buckets.find(id, spot)
-	b := s.buckets.bucket(p)
-	if !found {
-		p, b = s.buckets.claim(id, spot, e.at)
-	}
+	p, b := s.bucketOf(id, spot, e.at)
 	at, admission := b.admit(l, e.at)
 	switch admission {
 	case late:
@@ -176,6 +174,15 @@ func (s *shard) pour(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Recor
 	return outcomePoured
 }
 
+// bucketOf returns the bucket of an ident, which an event of the time at is about to
+// change. If there is none it makes one.
+func (s *shard) bucketOf(id ident, spot spot, at int64) (place, *bucket) {
+	if p, found := s.buckets.find(id, spot); found {
+		return p, s.buckets.edit(p)
+	}
+	return s.buckets.claim(id, spot, at)
+}
+
 // repeated reports whether the bucket holds the hit's distinct value already, and
 // remembers it.
 func (s *shard) repeated(e *event, hit *scenario.Hit, b *bucket, l *limits, at int64) bool {
@@ -198,7 +205,7 @@ func (s *shard) lower(e *event, hit *scenario.Hit, spot spot) {
 	if !found {
 		return
 	}
-	l, b := &s.limits[hit.Scenario], s.buckets.bucket(p)
+	l, b := &s.limits[hit.Scenario], s.buckets.edit(p)
 	if !b.holds(l, e.at) {
 		return
 	}
@@ -215,11 +222,7 @@ func (s *shard) lower(e *event, hit *scenario.Hit, spot spot) {
 func (s *shard) shield(e *event, hit *scenario.Hit, spot spot) {
 	id := e.key.shieldIdent(s.plan.shields[hit.Scenario], hit.Group)
 	l := &s.limits[hit.Scenario]
-	p, found := s.buckets.find(id, spot)
-	b := s.buckets.bucket(p)
-	if !found {
-		p, b = s.buckets.claim(id, spot, e.at)
-	}
+	p, b := s.bucketOf(id, spot, e.at)
 	if !b.guard(l, e.at) {
 		return
 	}

@@ -19,6 +19,7 @@ import (
 type table struct {
 	heads   []head
 	buckets [][ways]bucket
+	cut     *frozen[bucket] // nil = there is no cut
 	births  uint32
 	live    int64  // buckets that had not expired when last looked at
 	hand    int    // the set that sweep looks at next
@@ -95,6 +96,14 @@ func newTable(m *memory, bytes int64) (*table, error) {
 type place struct{ set, way int }
 
 func (t *table) bucket(p place) *bucket { return &t.buckets[p.set][p.way] }
+
+// edit returns the bucket at a place for whoever is about to change it.
+func (t *table) edit(p place) *bucket {
+	if t.cut != nil {
+		t.cut.save(p.set*ways + p.way)
+	}
+	return t.bucket(p)
+}
 
 // A spot says where in a table a bucket is looked for.
 type spot struct {
@@ -221,7 +230,7 @@ func (t *table) claim(id ident, s spot, at int64) (place, *bucket) {
 	if p.set != int(s.set) {
 		t.heads[s.set].tags[0] |= tagStray
 	}
-	b := t.bucket(p)
+	b := t.edit(p)
 	*b = bucket{ident: id}
 	return p, b
 }
