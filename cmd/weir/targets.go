@@ -79,7 +79,7 @@ func newWAF(cloud aws.Config, t *config.Target) *wafv2.Client {
 		// Renewed early, so that no call is made with credentials about to end.
 		cloud.Credentials = aws.NewCredentialsCache(provider, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = time.Minute })
 	}
-	return wafv2.NewFromConfig(cloud, func(o *wafv2.Options) {
+	return wafv2.NewFromConfig(awshttp.Renew(cloud), func(o *wafv2.Options) {
 		o.HTTPClient = awshttp.New(o.HTTPClient)
 		if t.Region != "" {
 			o.Region = t.Region

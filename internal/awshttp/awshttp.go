@@ -1,7 +1,8 @@
 // Package awshttp holds the HTTP client that every AWS client of Weir is given:
 // Kinesis, DynamoDB and WAFv2 in the service, the stand-ins in tests and demo.
 // It is a package of its own because cmd builds clients for packages that must
-// not know each other, and all of them need the same two cures.
+// not know each other, and all of them need the same two cures; a third is for
+// credentials, see [Renew].
 //
 // The first is for the SDK's request bodies. The SDK hides that a body is bytes
 // in memory and closes it the moment the response arrives. net/http looks at a

@@ -56,7 +56,9 @@ func (f *fanout) subscribe(s *shard, from *types.StartingPosition) (*kinesis.Sub
 		if err == nil {
 			return out, nil
 		}
-		f.failed(s, readErrorKind(err), err)
+		kind := readErrorKind(err)
+		s.stats.failed(kind, fails)
+		f.failed(s, kind, err)
 	}
 }
 

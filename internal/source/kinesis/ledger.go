@@ -37,6 +37,8 @@ type stats struct {
 	read     atomic.Int64 // Unix milliseconds of the latest read that succeeded; 0 = none yet
 	arrived  atomic.Int64 // Unix milliseconds at which the latest record arrived in the stream; 0 = none yet
 	retrying atomic.Bool  // handle has returned an error for the batch in hand
+
+	trouble atomic.Pointer[string] // what reading fails by, again and again; nil = it does not
 }
 
 // lag returns how far reading is behind the newest record, as far as is known:
@@ -57,8 +59,17 @@ func (s *shard) lag() time.Duration {
 func (s *stats) sawPage(records []types.Record, behind int64) {
 	s.behind.Store(behind)
 	s.read.Store(time.Now().UnixMilli())
+	s.trouble.Store(nil)
 	if n := len(records); n > 0 && records[n-1].ApproximateArrivalTimestamp != nil {
 		s.arrived.Store(records[n-1].ApproximateArrivalTimestamp.UnixMilli())
+	}
+}
+
+// failed notes that a read has failed, as so many have before it in a row. One that
+// got no answer took its time.
+func (s *stats) failed(kind string, before int) {
+	if before >= oftenFailed || kind == readTimedOut {
+		s.trouble.Store(&kind)
 	}
 }
 

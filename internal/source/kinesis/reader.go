@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go"
 	"go.uber.org/zap"
+
+	"weir/internal/awshttp"
 )
 
 const (
@@ -101,6 +103,7 @@ func (r *reader) page() (*kinesis.GetRecordsOutput, error) {
 		}
 		kind := readErrorKind(err)
 		r.m.readErrors.WithLabelValues(kind).Inc()
+		r.shard.stats.failed(kind, fails)
 		switch {
 		case kind == readGone && r.shard.gone.Load():
 			return r.deliver(&kinesis.GetRecordsOutput{}), nil // there is nothing left to read
@@ -113,9 +116,12 @@ func (r *reader) page() (*kinesis.GetRecordsOutput, error) {
 	}
 }
 
+// oftenFailed is how many tries in a row may fail and nothing is said of it.
+const oftenFailed = 4
+
 // worthALine leaves out what goes away by itself most of the time.
 func (r *reader) worthALine(kind string, fails int) (skipped int, ok bool) {
-	if fails < 4 && kind != readRefused && kind != readGone {
+	if fails < oftenFailed && kind != readRefused && kind != readGone {
 		return 0, false
 	}
 	return r.quiet.ok()
@@ -170,18 +176,21 @@ func (r *reader) deliver(out *kinesis.GetRecordsOutput) *kinesis.GetRecordsOutpu
 
 // The kinds of trouble that reading runs into; the values of a metric's label.
 const (
-	readThrottled  = "throttled"
-	readExpired    = "expired_iterator"
-	readGone       = "gone"       // the shard or the stream is not there
-	readTimedOut   = "timeout"    // no answer, or a slow one
-	readServer     = "server"     // Kinesis says that it is at fault
-	readRefused    = "refused"    // Kinesis says that we are
-	readConnection = "connection" // cut, or never made
-	readStream     = "stream"     // an event stream broke off
+	readThrottled   = "throttled"
+	readExpired     = "expired_iterator"
+	readGone        = "gone"        // the shard or the stream is not there
+	readTimedOut    = "timeout"     // no answer, or a slow one
+	readServer      = "server"      // Kinesis says that it is at fault
+	readCredentials = "credentials" // there are none, or Kinesis does not know them any more
+	readRefused     = "refused"     // Kinesis says that we are at fault
+	readConnection  = "connection"  // cut, or never made
+	readDamaged     = "damaged"     // an answer that ends early, or is not what it should be
+	readStream      = "stream"      // an event stream broke off
 )
 
 var readErrorKinds = []string{
-	readThrottled, readExpired, readGone, readTimedOut, readServer, readRefused, readConnection, readStream,
+	readThrottled, readExpired, readGone, readTimedOut, readServer, readCredentials, readRefused, readConnection, readDamaged,
+	readStream,
 }
 
 // readErrorKind sorts the errors of Kinesis. All are worth another try: none is
@@ -189,10 +198,20 @@ var readErrorKinds = []string{
 func readErrorKind(err error) string {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		if errors.Is(err, context.DeadlineExceeded) {
+		var unsigned *awshttp.CredentialsError
+		var damaged *smithy.DeserializationError
+		switch {
+		case errors.As(err, &unsigned):
+			return readCredentials
+		case errors.Is(err, context.DeadlineExceeded):
 			return readTimedOut
+		case errors.As(err, &damaged):
+			return readDamaged
 		}
 		return readConnection
+	}
+	if awshttp.RefusesCredentials(err) {
+		return readCredentials
 	}
 	switch api.ErrorCode() {
 	case "ProvisionedThroughputExceededException", "LimitExceededException", "ThrottlingException",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"pgregory.net/rapid"
 
+	"weir/internal/awshttp"
 	"weir/internal/awslocal"
 )
 
@@ -171,6 +173,12 @@ func TestReadErrorKinds(t *testing.T) {
 		{&smithy.GenericAPIError{Code: "ServiceUnavailable", Fault: smithy.FaultServer}, readServer},
 		{fmt.Errorf("call: %w", context.DeadlineExceeded), readTimedOut},
 		{errors.New("connection reset by peer"), readConnection},
+		{&smithy.DeserializationError{Err: io.ErrUnexpectedEOF}, readDamaged},
+		{&smithy.DeserializationError{Err: context.DeadlineExceeded}, readTimedOut},
+		{&smithy.GenericAPIError{Code: "ExpiredTokenException"}, readCredentials},
+		{&smithy.GenericAPIError{Code: "UnrecognizedClientException"}, readCredentials},
+		{&smithy.GenericAPIError{Code: "AccessDeniedException"}, readRefused},
+		{&awshttp.CredentialsError{Err: context.DeadlineExceeded}, readCredentials},
 	} {
 		if got := readErrorKind(fmt.Errorf("operation: %w", tc.err)); got != tc.want {
 			t.Errorf("%T is %q, want %q", tc.err, got, tc.want)

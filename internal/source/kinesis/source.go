@@ -48,6 +48,7 @@ func New(cfg Config) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.AWS = awshttp.Renew(cfg.AWS)
 	s := &Source{cfg: cfg, http: awshttp.New(cfg.AWS.HTTPClient), ledger: newLedger(), log: cfg.Logger}
 	s.ledger.resumes = cfg.Resume != nil
 	s.stream = stream{id: cfg.Stream, api: kinesis.NewFromConfig(cfg.AWS, func(o *kinesis.Options) {

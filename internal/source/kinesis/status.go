@@ -1,6 +1,10 @@
 package kinesis
 
-import "time"
+import (
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
 
 // Status is how reading stands.
 type Status struct {
@@ -20,6 +24,7 @@ type ShardStatus struct {
 	Arrived    time.Time     // arrival in the stream of the latest record that was read; zero = none yet
 	Checkpoint string        // how far it is handled: sequence number, or "" = nothing yet
 	Retrying   bool          // the batch in hand was not handled the first time
+	Trouble    string        // what reads of it fail by, again and again, as kinesis_read_errors_total has it; "" = they do not
 	Resumed    bool          // where it is read from is settled; see Config.Resume
 }
 
@@ -37,6 +42,7 @@ func (s *Source) Status() Status {
 			Arrived:    timeOf(sh.stats.arrived.Load()),
 			Checkpoint: sh.lease.progress(),
 			Retrying:   sh.stats.retrying.Load(),
+			Trouble:    aws.ToString(sh.stats.trouble.Load()),
 			Resumed:    sh.resumed.Load(),
 		})
 	}

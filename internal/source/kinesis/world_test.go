@@ -302,6 +302,10 @@ type link struct {
 	cut   atomic.Bool
 	spoil func(io.ReadCloser) io.ReadCloser // event streams' bodies; nil = not
 
+	// answer is asked before a request goes on and, with what came back, after; what it
+	// returns is the answer instead. nil = it is not asked.
+	answer func(*http.Request, *http.Response) *http.Response
+
 	mu     sync.Mutex
 	paused chan struct{} // closed when the pause is over; nil = none
 }
@@ -312,9 +316,19 @@ func (l *link) Do(r *http.Request) (*http.Response, error) {
 	if err := l.pass(); err != nil {
 		return nil, err
 	}
+	if l.answer != nil {
+		if resp := l.answer(r, nil); resp != nil {
+			return resp, nil
+		}
+	}
 	resp, err := l.next.Do(r)
 	if err := l.pass(); err != nil {
 		return nil, err
+	}
+	if err == nil && l.answer != nil {
+		if other := l.answer(r, resp); other != nil {
+			resp = other
+		}
 	}
 	if err == nil && l.spoil != nil && resp.ContentLength < 0 {
 		resp.Body = l.spoil(resp.Body)
