@@ -22,7 +22,8 @@ import (
 // whose output it reads. A new package needs a line here. Nothing imports cmd
 // or bench, which may import everything.
 var floors = map[string][]string{
-	"internal/config": {},
+	"internal/config":   {},
+	"internal/watchdog": {},
 
 	"internal/cloudfront":          {},
 	"internal/match":               {},
@@ -34,12 +35,12 @@ var floors = map[string][]string{
 	"internal/scenario":            {"internal/cloudfront", "internal/filter", "internal/match", "internal/payload", "internal/agent", "internal/prefetch", "internal/seeded"},
 	"internal/detect":              {"internal/cloudfront", "internal/scenario", "internal/prefetch", "internal/seeded"},
 	"internal/ban":                 {"internal/detect", "internal/scenario"},
-	"internal/pipeline":            {"internal/cloudfront", "internal/detect", "internal/ban"},
+	"internal/pipeline":            {"internal/cloudfront", "internal/detect", "internal/ban", "internal/watchdog"},
 	"internal/api":                 {"internal/ban", "internal/detect"},
 	"internal/source/file":         {},
-	"internal/source/kinesis":      {"internal/awshttp"},
+	"internal/source/kinesis":      {"internal/awshttp", "internal/watchdog"},
 	"internal/leader":              {"internal/awshttp"},
-	"internal/waf":                 {},
+	"internal/waf":                 {"internal/watchdog"},
 	"internal/awshttp":             {},
 	"internal/awslocal":            {"internal/awslocal/expression"},
 	"internal/awslocal/expression": {},

@@ -1,9 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"runtime/pprof"
 	"time"
+
+	"go.uber.org/zap"
 )
+
+// stuck tells what nothing but a restart cures, with all goroutines: they show who
+// waits for whom.
+func (s *service) stuck(err error) {
+	const most = 1 << 18 // bytes of a log line
+	var stacks bytes.Buffer
+	_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1) // into memory: it does not fail
+	s.log.Error("stuck, and /healthz says so until a restart", zap.Error(err), zap.ByteString("goroutines", stacks.Bytes()[:min(most, stacks.Len())]))
+}
 
 // notReady says everything that keeps the service from doing its work.
 func (s *service) notReady() []string {

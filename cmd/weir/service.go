@@ -24,6 +24,7 @@ import (
 	"weir/internal/leader"
 	"weir/internal/pipeline"
 	"weir/internal/source/kinesis"
+	"weir/internal/watchdog"
 )
 
 // observer is told what happens in a service, on the goroutine it happens on.
@@ -46,6 +47,7 @@ type service struct {
 	source   *kinesis.Source
 	http     *http.Server
 	listener net.Listener
+	watch    watchdog.Monitor
 	lease    *leader.Lease
 	reading  atomic.Bool                 // the source runs
 	leading  atomic.Bool                 // this process writes the IP sets
@@ -103,7 +105,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		Start: cfg.Kinesis.Start.Back, Oldest: cfg.Kinesis.Start.Oldest,
 		Poll: cfg.Kinesis.Poll, MaxRecords: cfg.Kinesis.MaxRecords, Fanout: cfg.Kinesis.Fanout,
 		Failover: cfg.Kinesis.Failover, StopGrace: cfg.StopTimeout / 4,
-		Logger: log.Named("kinesis"), Registerer: reg,
+		Watch: &s.watch, Logger: log.Named("kinesis"), Registerer: reg,
 	})
 	if err != nil {
 		return nil, err
@@ -128,7 +130,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	s.flow = pipeline.New(pipeline.Config{
 		Format: format.WithClientBits(cfg.Detect.IPv6Prefix), Engine: s.engine, Allowed: s.store.Allowed, Commit: s.store.Commit,
 		Answers: append(blockStatuses(cfg), captchaStatus, challengeStatus), Answered: s.answered, Seen: s.store.Seen,
-		Logger: log.Named("pipeline"), Registerer: reg,
+		Watch: &s.watch, Logger: log.Named("pipeline"), Registerer: reg,
 	})
 	return s, nil
 }
@@ -164,7 +166,7 @@ func newCrawlers(cfg *config.Config, log *zap.Logger, reg prometheus.Registerer)
 
 func (s *service) newHTTP(ctx context.Context) (*http.Server, net.Listener, error) {
 	handler, err := api.New(api.Config{
-		Listen: s.cfg.API.Listen, Token: s.cfg.API.Token, Store: s.store, Writers: s, Gatherer: s.registry, Ready: s.notReady, Logger: s.log.Named("api"),
+		Listen: s.cfg.API.Listen, Token: s.cfg.API.Token, Store: s.store, Writers: s, Gatherer: s.registry, Alive: s.watch.Err, Ready: s.notReady, Logger: s.log.Named("api"),
 	})
 	if err != nil {
 		return nil, nil, err
@@ -192,6 +194,7 @@ func (s *service) run(ctx context.Context) error {
 	defer stopWriting()
 
 	var wg, writers sync.WaitGroup
+	wg.Go(func() { s.watch.Run(housekeeping, s.stuck) })
 	wg.Go(func() { s.crawlers.Run(housekeeping) })
 	wg.Go(func() {
 		if err := s.store.Run(housekeeping); err != nil {

@@ -55,7 +55,7 @@ func (s *service) newTargets(cloud aws.Config, reg prometheus.Registerer) error 
 			Changes: s.store.Since, Changed: s.store.Subscribe(), Allowed: s.store.AllowedAny,
 			Orphans:  func(ctx context.Context, held []waf.Entry) error { return s.adopt(ctx, t, held) },
 			Accepted: s.accepted, Removed: s.lifted, Ended: s.store.Ended,
-			Logger: log, Registerer: reg,
+			Watch: &s.watch, Logger: log, Registerer: reg,
 		})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("target %s: %w", t.Name, err))

@@ -23,6 +23,7 @@ import (
 
 	"weir/internal/cloudfront"
 	"weir/internal/detect"
+	"weir/internal/watchdog"
 )
 
 // batchSize is how many records are parsed before they are handed to the
@@ -48,6 +49,7 @@ type Config struct {
 	// Seen is told of the client of each record that goes on to detection. Nil: nobody is.
 	Seen func(netip.Addr)
 
+	Watch      *watchdog.Monitor // of calls that do not get ahead; nil = none
 	Logger     *zap.Logger
 	Registerer prometheus.Registerer
 }
@@ -66,6 +68,7 @@ type Pipeline struct {
 type batch struct {
 	records []cloudfront.Record
 	tally   tally
+	loop    watchdog.Loop
 }
 
 // tally is what one Handle call counts, added to the metrics once at its end.
@@ -111,6 +114,15 @@ func (p *Pipeline) HandleAs(ctx context.Context, format *cloudfront.Format, line
 	// Given back at the end and not by defer: a batch that a panic left half done
 	// must not be taken for a fresh one.
 	b := p.batches.Get().(*batch)
+	err := p.handle(ctx, b, format, lines, arrived)
+	p.batches.Put(b)
+	return err
+}
+
+func (p *Pipeline) handle(ctx context.Context, b *batch, format *cloudfront.Format, lines [][]byte, arrived []time.Time) error {
+	p.cfg.Watch.Enter(&b.loop, "a batch of records")
+	defer p.cfg.Watch.Leave(&b.loop)
+	b.loop.Works()
 	b.tally = tally{}
 	for i, data := range lines {
 		var at int64
@@ -130,7 +142,7 @@ func (p *Pipeline) HandleAs(ctx context.Context, format *cloudfront.Format, line
 	p.pour(b)
 	p.m.count(&b.tally)
 	p.bad.note(&b.tally)
-	p.batches.Put(b)
+	b.loop.Waits()
 	if err := p.commit(ctx); err != nil {
 		return err
 	}
@@ -190,6 +202,7 @@ func (p *Pipeline) pour(b *batch) {
 	if len(b.records) > 0 {
 		p.cfg.Engine.Process(b.records)
 		b.records = b.records[:0]
+		b.loop.Works()
 	}
 }
 

@@ -124,7 +124,9 @@ func (w *Writer) list(ctx context.Context, marker string) {
 	if !w.take(&w.plan.reads) {
 		return
 	}
+	w.loop.Waits()
 	out, err := w.cfg.Client.ListIPSets(ctx, in, w.options)
+	w.loop.Works()
 	now, how := time.Now(), classify(err)
 	w.metrics.lists[how].Inc()
 	w.mu.Lock()
@@ -151,7 +153,9 @@ func (w *Writer) get(ctx context.Context, s *set) {
 	if !w.take(&w.plan.reads) {
 		return
 	}
+	w.loop.Waits()
 	out, err := w.cfg.Client.GetIPSet(ctx, &wafv2.GetIPSetInput{Id: &s.id, Name: &s.name, Scope: w.cfg.Scope}, w.options)
+	w.loop.Works()
 	now, how := time.Now(), classify(err)
 	w.metrics.gets[how].Inc()
 	var r reading
@@ -202,7 +206,10 @@ func (w *Writer) confirmed(ctx context.Context) bool {
 		return true
 	}
 	begun := time.Now()
-	if w.cfg.Confirm(ctx) == nil {
+	w.loop.Waits()
+	err := w.cfg.Confirm(ctx)
+	w.loop.Works()
+	if err == nil {
 		return time.Since(begun) < soon
 	}
 	w.wait(ctx, begun.Add(soon)) // until whoever called Run hears of it, too
@@ -219,10 +226,12 @@ func (w *Writer) update(ctx context.Context, u *write) {
 	if !w.take(&w.plan.writes) {
 		return
 	}
+	w.loop.Waits()
 	out, err := w.cfg.Client.UpdateIPSet(ctx, &wafv2.UpdateIPSetInput{
 		Id: &s.id, Name: &s.name, Scope: w.cfg.Scope, LockToken: &token,
 		Addresses: u.addresses, Description: &u.text,
 	}, w.options)
+	w.loop.Works()
 	now, how := time.Now(), classify(err)
 	w.metrics.writes[how].Inc()
 	w.mu.Lock()

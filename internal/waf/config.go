@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"weir/internal/watchdog"
 )
 
 // Entry is one prefix in force.
@@ -90,6 +92,7 @@ type Config struct {
 	// that Wanted still gives afterwards are put back. nil = all are put back.
 	Removed func(prefixes []netip.Prefix, at time.Time)
 
+	Watch      *watchdog.Monitor     // of a Run that does not get ahead; nil = none
 	Logger     *zap.Logger           // nil = none
 	Registerer prometheus.Registerer // nil = none. Several Writers may share one: their metrics differ in the label "target"
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
 	"go.uber.org/zap"
+
+	"weir/internal/watchdog"
 )
 
 // Writer keeps IP sets equal to what is in force. Ready and Status may be called
@@ -21,6 +23,7 @@ type Writer struct {
 	started time.Time
 
 	nudge chan struct{} // Reconcile was called
+	loop  watchdog.Loop
 
 	mu       sync.Mutex // of plan; not held during a call of AWS
 	plan     *plan
@@ -60,7 +63,10 @@ func (w *Writer) Run(ctx context.Context) error {
 		w.plan.epoch = w.cfg.Epoch()
 		w.mu.Unlock()
 	}
+	w.cfg.Watch.Enter(&w.loop, "the writer of target "+w.cfg.Target)
+	defer w.cfg.Watch.Leave(&w.loop)
 	for ctx.Err() == nil {
+		w.loop.Works()
 		st := w.next()
 		if st.do == doDeposed {
 			w.publish(time.Now())
@@ -168,6 +174,8 @@ func (w *Writer) do(ctx context.Context, st step) {
 }
 
 func (w *Writer) wait(ctx context.Context, until time.Time) {
+	w.loop.Waits()
+	defer w.loop.Works()
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	select {
@@ -212,7 +220,9 @@ func (w *Writer) adopt(ctx context.Context, orphans []*entry) {
 	for _, e := range orphans {
 		found = append(found, Entry{Prefix: e.prefix, Action: e.pool.key.action.String(), List: e.pool.key.list})
 	}
+	w.loop.Waits()
 	err := w.cfg.Orphans(ctx, found)
+	w.loop.Works()
 	if err == nil {
 		w.cfg.Logger.Info("adopted bans that the IP sets held", zap.Int("entries", len(orphans)))
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"weir/internal/watchdog"
 )
 
 const (
@@ -33,6 +35,7 @@ type board struct {
 	log    *zap.Logger
 	m      *metrics
 	report func(boardReport)
+	loop   *watchdog.Loop // KCL's event loop, which waits here and works elsewhere
 
 	shards   map[string]listed    // as last listed
 	missing  map[string]time.Time // rows whose shard is not listed, since when
@@ -64,6 +67,8 @@ type boardReport struct {
 // wait returns when there is a shard to take, or when the library should see to
 // the balance between workers. The error says that the service stops.
 func (b *board) wait() error {
+	b.loop.Waits()
+	defer b.loop.Works()
 	for {
 		if b.stop.Err() != nil {
 			return fmt.Errorf("wait for a shard: %w", context.Cause(b.stop))

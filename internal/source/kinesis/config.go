@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+
+	"weir/internal/watchdog"
 )
 
 // Config is what a [Source] is made from. Zero values stand for the defaults
@@ -67,6 +69,7 @@ type Config struct {
 	// Hold keeps checkpoints at what [Source.Covered] was told.
 	Hold bool
 
+	Watch      *watchdog.Monitor     // of an event loop that does not get ahead; nil = none
 	Logger     *zap.Logger           // nil = silent
 	Registerer prometheus.Registerer // nil = not registered
 }

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"weir/internal/awshttp"
+	"weir/internal/watchdog"
 )
 
 // Source reads one stream. It is made by New and run once.
@@ -37,6 +38,7 @@ type Source struct {
 
 	quietRead, quietTable, quietHandle, quietResume seldom
 	ran                                             atomic.Bool
+	loop                                            watchdog.Loop
 
 	mu     sync.Mutex
 	report boardReport
@@ -98,6 +100,8 @@ func (s *Source) RunBatches(ctx context.Context, handle func(context.Context, Ba
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
+	s.cfg.Watch.Enter(&s.loop, "the list of shards")
+	defer s.cfg.Watch.Leave(&s.loop)
 	doing, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer giveUp(nil)
 	w := s.worker(ctx, doing, handle, s.kclConfig(begin, consumer))
@@ -130,7 +134,7 @@ func (s *Source) worker(ctx, doing context.Context, handle func(context.Context,
 	terms := terms{failover: s.cfg.Failover, grace: s.cfg.LeaseGrace}
 	b := &board{
 		stream: s.stream, table: s.table, ledger: s.ledger, terms: terms, share: s.cfg.Share, hold: s.cfg.Hold,
-		stop: ctx, log: s.log, m: s.m, report: s.setReport, missing: make(map[string]time.Time),
+		stop: ctx, log: s.log, m: s.m, report: s.setReport, loop: &s.loop, missing: make(map[string]time.Time),
 	}
 	f := &front{board: b, ledger: s.ledger, reader: s.reader}
 	if consumer := cfg.EnhancedFanOutConsumerARN; consumer != "" {
