@@ -122,8 +122,8 @@ func (m *Matcher) learn(r *cloudfront.Record, f uint64) uint64 {
 	if m.path.place == place && m.path.hour == hour {
 		return wasKnown
 	}
-	m.path.place, m.path.hour = place, hour
 	if m.set.site.renew(place, r.Time) {
+		m.path.place, m.path.hour = place, hour
 		return wasKnown
 	}
 	if f&(wasOK|wasHTML) == wasOK|wasHTML {
@@ -137,6 +137,7 @@ func (m *Matcher) learn(r *cloudfront.Record, f uint64) uint64 {
 		}
 	}
 	m.set.site.learn(place, r.Time)
+	m.path.place, m.path.hour = place, hour
 	return 0
 }
 

@@ -44,6 +44,7 @@ type Set struct {
 	blocks     []uint16 // statuses of our blocks
 	crawlers   *agent.Directory
 	hasher     *seeded.Hasher
+	mark       uint64 // of the seed, by which what was learnt under it is known
 	paths      *match.Automaton[uint64]
 	packagers  *match.Automaton[uint64]
 	site       *site
@@ -83,7 +84,7 @@ func Compile(list []Scenario, opt Options) (*Set, error) {
 	if opt.Seed == (seeded.Seed{}) {
 		opt.Seed = seeded.New()
 	}
-	s.hasher = opt.Seed.Hasher()
+	s.hasher, s.mark = opt.Seed.Hasher(), opt.Seed.Words("learnt", 1)[0]
 	if s.crawlers == nil {
 		s.crawlers = agent.New(agent.Config{})
 	}
