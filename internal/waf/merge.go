@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -104,8 +105,19 @@ func (p *plan) gathered() bool {
 // looks on.
 func (p *plan) fence(s *set, desc string) {
 	if d, ok := parseDescription(desc); ok && d.epoch > p.epoch && !p.dry {
-		p.deposed = fmt.Errorf("IP set %s bears epoch %d, this writer's is %d: %w", s.name, d.epoch, p.epoch, ErrDeposed)
+		p.deposed = fmt.Errorf("IP set %s bears epoch %s, this writer's is %s: %w; if no other process leads, as when a clock was ahead or the lease table was deleted, "+
+			"this one can lead once its epoch is greater, or sooner if the IP set is given another description and its addresses as they are",
+			s.name, epochText(d.epoch), epochText(p.epoch), ErrDeposed)
 	}
+}
+
+// epochText gives an epoch and, where it is one, the time that it stands for.
+func epochText(epoch uint64) string {
+	const first, last = 500_000_000_000, 5_000_000_000_000 // Unix ms, of 1985 and 2128
+	if epoch < first || epoch > last {
+		return strconv.FormatUint(epoch, 10)
+	}
+	return fmt.Sprintf("%d (%s)", epoch, time.UnixMilli(int64(epoch)).UTC().Format(time.RFC3339))
 }
 
 // served notes that a pool may have got its first set or lost its last one: what is
