@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"weir/internal/detect"
+	"weir/internal/reserved"
 	"weir/internal/scenario"
 )
 
@@ -67,7 +68,7 @@ func (s *Store) refuses(a *detect.Alert) string {
 		return refusedRemediation
 	case s.allow.Load().OverlapsPrefix(a.Client):
 		return refusedAllowlist
-	case s.cfg.Public && Reserved(a.Client):
+	case s.cfg.Public && reserved.Overlaps(a.Client):
 		return refusedReserved
 	case s.unbannedSince(a.Client, a.At):
 		return refusedUnban

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"weir/internal/reserved"
 )
 
 const (
@@ -255,7 +257,7 @@ func (s *Store) readLine(read *listRead, line string, list uint8) error {
 		return err
 	case isWide(p):
 		return fmt.Errorf("%s is wider than /%d: who means it bans it by hand, with force", p, widest(p))
-	case s.cfg.Public && Reserved(p):
+	case s.cfg.Public && reserved.Overlaps(p):
 		return fmt.Errorf("%s shares addresses with private or otherwise reserved ones, which no client on the internet has", p)
 	case s.fixed.OverlapsPrefix(p): // of what people allow, whoever enforces is told
 		read.allowed++

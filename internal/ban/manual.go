@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"go.uber.org/zap"
+
+	"weir/internal/reserved"
 )
 
 // Add bans by hand. Of d it takes Prefix, Action (empty: Config.Action), Until
@@ -51,7 +53,7 @@ func (s *Store) manual(d Decision, now time.Time) (Decision, error) {
 		return d, refuse(RefusedAllowlist, "%s overlaps %s of the allowlist, which is never banned: ban ranges beside it",
 			FormatPrefix(d.Prefix), FormatPrefix(by))
 	}
-	if s.cfg.Public && Reserved(d.Prefix) {
+	if s.cfg.Public && reserved.Overlaps(d.Prefix) {
 		return d, refuse(RefusedReserved, "%s shares addresses with private or otherwise reserved ones, which no client on the internet has: ban what the log shows as the client",
 			FormatPrefix(d.Prefix))
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"weir/internal/detect"
+	"weir/internal/reserved"
 )
 
 // Store holds every decision in force in memory and every decision of the last
@@ -196,7 +197,7 @@ func (s *Store) Allowed(a netip.Addr) bool { return s.allow.Load().Contains(a) }
 // Config.Public, with what is Reserved: such a prefix must never be written to an
 // IP set.
 func (s *Store) AllowedAny(p netip.Prefix) bool {
-	return s.allow.Load().OverlapsPrefix(p) || s.cfg.Public && Reserved(p)
+	return s.allow.Load().OverlapsPrefix(p) || s.cfg.Public && reserved.Overlaps(p)
 }
 
 // Ready returns why decisions cannot be stored at the moment, nil when the last

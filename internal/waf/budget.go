@@ -1,7 +1,6 @@
 package waf
 
 import (
-	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -42,28 +41,10 @@ func NewBudgets() *Budgets {
 
 // BudgetStatus is one token bucket at one moment.
 type BudgetStatus struct {
-	Account, Region string
-	Action          string    // "UpdateIPSet", or "read" for ListIPSets and GetIPSet
-	Rate            float64   // calls a second allowed at present
-	Used            int       // calls in the last minute
-	Left            int       // calls that it would have allowed beside them in that minute
-	Next            time.Time // no call before this
-}
-
-// Status gives every bucket in use, by account, region and action.
-func (b *Budgets) Status(now time.Time) []BudgetStatus {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var list []BudgetStatus
-	for k, one := range b.buckets {
-		st := one.status(now)
-		st.Account, st.Region, st.Action = k.account, k.region, k.action
-		list = append(list, st)
-	}
-	slices.SortFunc(list, func(x, y BudgetStatus) int {
-		return cmp.Or(cmp.Compare(x.Account, y.Account), cmp.Compare(x.Region, y.Region), cmp.Compare(x.Action, y.Action))
-	})
-	return list
+	Rate float64   // calls a second allowed at present
+	Used int       // calls in the last minute
+	Left int       // calls that it would have allowed beside them in that minute
+	Next time.Time // no call before this
 }
 
 // join gives the number of one more Writer.

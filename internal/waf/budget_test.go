@@ -45,12 +45,7 @@ func TestWritersOfAnAccountShareABucket(t *testing.T) {
 		if n := len(f.accepted); n < 48 || mine < n*45/100 || mine > n*55/100 {
 			t.Errorf("of %d writes in 100 s %d were of the first", n, mine)
 		}
-		used := 0
-		for _, st := range budgets.Status(time.Now()) {
-			if st.Account == "123456789012" && st.Action == writeAction {
-				used = st.Used
-			}
-		}
+		used := budgets.bucket("123456789012", "us-east-1", writeAction, 1).status(time.Now()).Used
 		if used != 30 || a.Status().Budget.Used < used-1 || b.Status().Budget.Used < used-1 { // each as of its latest step
 			t.Errorf("%d writes in the last minute, %+v, %+v", used, a.Status().Budget, b.Status().Budget)
 		}

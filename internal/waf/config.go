@@ -32,9 +32,9 @@ type Entry struct {
 }
 
 // Config is what a [Writer] is made from. The funcs are called by the goroutine
-// that Run runs on, or, between two of its steps, by one that is in Diff or Preview,
+// that Run runs on, or, between two of its steps, by one that is in Preview,
 // one at a time; so none of them holds up detection, each may take its time at the
-// price of later writes, and none may call the Writer's Diff, Preview or Reconcile.
+// price of later writes, and none may call the Writer's Preview or Reconcile.
 type Config struct {
 	Client API
 	Scope  types.Scope // CLOUDFRONT (all calls go to us-east-1) or REGIONAL
@@ -48,7 +48,7 @@ type Config struct {
 	CallTimeout     time.Duration // of each call; 0 = 5 s
 	Capacity        int           // entries to put into a set, 1 to 10,000; 0 = 10,000
 	Fallback        string        // action of entries whose own no IP set is for: "block" (also ""), "captcha", "challenge", "count" or "none". Those to count never fall back
-	DryRun          bool          // never write: Diff and Preview say what would be written
+	DryRun          bool          // never write: Preview says what would be written
 
 	// Epoch gives the epoch of this leader, whenever Run begins: a Writer that
 	// meets a higher one in a set has been deposed. nil = 0.

@@ -10,6 +10,7 @@ import (
 // every write.
 type metrics struct {
 	wanted, enforced, strangers, pending, evicted, fill, alarm, sets *prometheus.GaugeVec // by pool and family
+	shown                                                            map[[2]string]bool   // the pools and families of those
 	excluded                                                         [exclusions]prometheus.Gauge
 	used, left, overdue, deposed                                     prometheus.Gauge
 	repairs                                                          prometheus.Counter
@@ -24,6 +25,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer, target string) *metrics {
 	reg = prometheus.WrapRegistererWith(prometheus.Labels{"target": target}, reg)
 	m := &metrics{
+		shown: make(map[[2]string]bool),
 		strange: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "waf_hand_added_total", Help: "Entries found in IP sets that people had added.",
 		}),
@@ -98,10 +100,15 @@ func byOutcome(reg prometheus.Registerer, into *[outcomes]prometheus.Counter, na
 	}
 }
 
-// show sets the gauges to what a status says.
+// show sets the gauges to what a status says. Those of pools that it does not have
+// any more are gone.
 func (m *metrics) show(st *Status, excluded [exclusions]int) {
+	gone := m.shown
+	m.shown = make(map[[2]string]bool, len(st.Pools))
 	for i := range st.Pools {
 		p := &st.Pools[i]
+		m.shown[[2]string{p.Pool, p.Family}] = true
+		delete(gone, [2]string{p.Pool, p.Family})
 		set := func(v *prometheus.GaugeVec, n float64) { v.WithLabelValues(p.Pool, p.Family).Set(n) }
 		set(m.wanted, float64(p.Wanted))
 		set(m.enforced, float64(p.Enforced))
@@ -111,6 +118,11 @@ func (m *metrics) show(st *Status, excluded [exclusions]int) {
 		set(m.sets, float64(p.Sets))
 		set(m.fill, p.Fill())
 		set(m.alarm, float64(p.alarm()))
+	}
+	for labels := range gone {
+		for _, v := range []*prometheus.GaugeVec{m.wanted, m.enforced, m.strangers, m.pending, m.evicted, m.sets, m.fill, m.alarm} {
+			v.DeleteLabelValues(labels[:]...)
+		}
 	}
 	for x := range exclusions {
 		m.excluded[x].Set(float64(excluded[x]))

@@ -38,10 +38,6 @@ type Preview struct {
 	Slots []Slot    // the writes, in their order
 }
 
-// Diff gives for every IP set that has been read what is to be added and dropped.
-// It may be called by anyone at any time.
-func (w *Writer) Diff() []SetDiff { return w.Preview().Sets }
-
 // Preview gives the differences and the slots that would settle them. It may be
 // called by anyone at any time, and calls nothing of AWS. While a call is under way,
 // what has changed since it began is not in it.

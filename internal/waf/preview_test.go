@@ -76,7 +76,7 @@ func TestAGraceIsNoDifference(t *testing.T) {
 		defer w.halt()
 		s.ban(time.Minute, v4(1))
 		pass(70 * time.Second)
-		if d := w.Diff()[0]; len(d.Drops) != 0 {
+		if d := w.Preview().Sets[0]; len(d.Drops) != 0 {
 			t.Errorf("within the grace: %+v", d)
 		}
 		s.ban(time.Hour, v4(9))
@@ -84,7 +84,7 @@ func TestAGraceIsNoDifference(t *testing.T) {
 		s.ban(time.Hour, v4(10)) // this slot is not there yet
 		s.ban(time.Second, v4(9))
 		pass(1500 * time.Millisecond)
-		if d := w.Diff()[0]; len(d.Adds) != 1 || len(d.Drops) != 1 {
+		if d := w.Preview().Sets[0]; len(d.Adds) != 1 || len(d.Drops) != 1 {
 			t.Errorf("what has ended leaves with what comes: %+v", d)
 		}
 	})
@@ -100,7 +100,7 @@ func TestPreviewDuringAWrite(t *testing.T) {
 		s.ban(4*time.Hour, v4(1))
 		pass(500 * time.Millisecond)
 		s.unban(v4(1))
-		w.Diff()
+		w.Preview()
 		pass(time.Minute)
 		expectHeld(t, f)
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 
 	"weir/internal/awslocal"
+	"weir/internal/reserved"
 )
 
 // simAccount is an account with targets, and an auditor who sees every write of
@@ -68,7 +69,7 @@ type simSet struct {
 
 // pool gives the sets that an entry belongs into; none where it is not to be written.
 func (g *simTarget) pool(e Entry) (pool []*simSet) {
-	if _, ok := canonical(e.Prefix); !ok || isSpecial(e.Prefix) || e.Prefix.Bits() < widest[familyOf(e.Prefix)] && !e.Wide {
+	if _, ok := canonical(e.Prefix); !ok || reserved.Overlaps(e.Prefix) || e.Prefix.Bits() < widest[familyOf(e.Prefix)] && !e.Wide {
 		return nil
 	}
 	of := func(word string) (list []*simSet) {
@@ -309,7 +310,7 @@ func (a *simAccount) auditAdded(s *simSet, p netip.Prefix, began time.Time) {
 		a.t.Errorf("%v: %s was added to %s, and is not banned", time.Now(), p, s.name)
 	}
 	e, direct := a.ledger.bans[p]
-	if isSpecial(p) || p.Bits() < widest[s.family] && direct && !e.Wide {
+	if reserved.Overlaps(p) || p.Bits() < widest[s.family] && direct && !e.Wide {
 		a.t.Errorf("%v: %s was added to %s, which no one insists on", time.Now(), p, s.name)
 	}
 }

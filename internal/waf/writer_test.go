@@ -661,3 +661,23 @@ func TestNewRefusesBadSettings(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The gauges of a pool go with its last set.
+func TestGaugesOfPoolsThatAreGone(t *testing.T) {
+	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		f.add("weir-captcha-v4-0", types.IPAddressVersionIpv4)
+		w := start(t, s.config(f))
+		defer w.halt()
+		pass(time.Minute)
+		if n := testutil.CollectAndCount(w.metrics.sets); n != 2 {
+			t.Fatalf("%d pools", n)
+		}
+		f.drop("weir-captcha-v4-0")
+		pass(5 * time.Minute)
+		for _, v := range []*prometheus.GaugeVec{w.metrics.sets, w.metrics.fill, w.metrics.wanted} {
+			if n := testutil.CollectAndCount(v); n != 1 {
+				t.Errorf("%d pools when one is gone", n)
+			}
+		}
+	})
+}
