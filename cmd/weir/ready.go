@@ -3,10 +3,15 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"runtime/pprof"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
+
+	"weir/internal/source/kinesis"
 )
 
 // stuck tells what nothing but a restart cures, with all goroutines: they show who
@@ -36,6 +41,9 @@ func (s *service) notReady() []string {
 	case st.Unowned > 0:
 		why = append(why, fmt.Sprintf("stream: %d of its shards read by nobody", st.Unowned))
 	}
+	if trouble := unread(st.Shards); trouble != "" {
+		why = append(why, "stream: "+trouble)
+	}
 	switch {
 	case is.Err != nil && leads:
 		why = append(why, fmt.Sprintf("leader: the lease was last renewed at %s: %v", is.Confirmed.UTC().Format(time.RFC3339), is.Err))
@@ -53,4 +61,19 @@ func (s *service) notReady() []string {
 		}
 	}
 	return why
+}
+
+// unread says of how many shards reads fail again and again, and by what.
+func unread(shards []kinesis.ShardStatus) string {
+	kinds, n := map[string]bool{}, 0
+	for _, sh := range shards {
+		if sh.Trouble != "" {
+			kinds[sh.Trouble] = true
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("reading %d of %d shards held fails: %s", n, len(shards), strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
 }

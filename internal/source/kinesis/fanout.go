@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,23 +20,31 @@ import (
 const (
 	subscribeTimeout = 10 * time.Second // until a subscription is answered
 	subscribeBackoff = 5 * time.Second  // at most; Kinesis refuses a second subscription for 5 s
+	findEvery        = 2 * time.Second  // at least, between two look-ups of the consumer
 	eventSilence     = 30 * time.Second // without an event, even an empty one, a subscription is dead
 )
 
-// errFinished makes KCL's consumer end, after which the lease is given back.
-var errFinished = errors.New("the shard was read to its end before")
+// Both make KCL's consumer end, after which the lease is given back.
+var (
+	errFinished = errors.New("the shard was read to its end before")
+	errGone     = errors.New("the stream does not have the shard any more")
+)
 
 // fanout reads shards by enhanced fan-out on behalf of KCL's consumer. As with
 // polling, a subscription that fails is tried again here; one that breaks off
 // ends like one whose five minutes are over, and KCL subscribes anew from where
 // it got to.
 type fanout struct {
-	stream   stream
-	consumer string         // ARN
-	http     aws.HTTPClient // for answers that stay open
-	log      *zap.Logger
-	quiet    *seldom
-	m        *metrics
+	stream stream
+	name   string         // of the consumer
+	http   aws.HTTPClient // for answers that stay open
+	log    *zap.Logger
+	quiet  *seldom
+	m      *metrics
+
+	mu       sync.Mutex
+	consumer string    // ARN
+	found    time.Time // when the ARN was last looked up
 }
 
 // subscribe returns a subscription once there is one.
@@ -59,7 +68,45 @@ func (f *fanout) subscribe(s *shard, from *types.StartingPosition) (*kinesis.Sub
 		kind := readErrorKind(err)
 		s.stats.failed(kind, fails)
 		f.failed(s, kind, err)
+		if kind == readGone {
+			if s.gone.Load() {
+				return nil, errGone
+			}
+			if f.find(taking) {
+				fails = 0
+			}
+		}
 	}
+}
+
+// find looks the consumer up again, or registers it again: one that was deregistered
+// and comes back under its name has another ARN. Shards, which meet it all at once,
+// share the answer. It tells whether there is a consumer that was not known.
+func (f *fanout) find(ctx context.Context) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.found) < findEvery {
+		return false
+	}
+	f.found = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	arn, err := f.stream.register(ctx, f.name)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		f.log.Warn("consumer of enhanced fan-out cannot be used yet", zap.Error(err))
+	case err == nil && arn != f.consumer:
+		f.log.Info("consumer of enhanced fan-out is another one now", zap.String("arn", arn))
+		f.consumer = arn
+		return true
+	}
+	return false
+}
+
+func (f *fanout) arn() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.consumer
 }
 
 // open subscribes once.
@@ -68,7 +115,7 @@ func (f *fanout) open(s *shard, from *types.StartingPosition) (*kinesis.Subscrib
 	t := &tap{Protocol: awsjson.New11(schemas.Kinesis_20131202), fanout: f, shard: s, cancel: cancel}
 	t.silence = time.AfterFunc(subscribeTimeout, cancel)
 	out, err := f.stream.api.SubscribeToShard(ctx, &kinesis.SubscribeToShardInput{
-		ConsumerARN: &f.consumer, ShardId: &s.id, StartingPosition: from,
+		ConsumerARN: aws.String(f.arn()), ShardId: &s.id, StartingPosition: from,
 	}, func(o *kinesis.Options) {
 		o.Protocol, o.HTTPClient = t, f.http
 	})

@@ -129,3 +129,55 @@ func TestFanoutTakenOver(t *testing.T) {
 		}
 	})
 }
+
+// A consumer that somebody has deleted is made again, under another ARN.
+func TestFanoutConsumerIsDeleted(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		r := w.run(w.note, fanned)
+		w.trickle(10, 100*time.Millisecond, 10*time.Second)
+		_, err := w.k.DeregisterStreamConsumer(t.Context(), &kinesis.DeregisterStreamConsumerInput{
+			StreamARN: new("arn:aws:kinesis:us-east-1:000000000000:stream/logs"), ConsumerName: new("weir"),
+		})
+		w.must(err)
+		w.add(100)
+		t.Log("nothing left after", w.untilAll(10*time.Second))
+		w.trickle(10, 100*time.Millisecond, 5*time.Second)
+		w.untilAll(time.Second)
+		r.stop()
+		w.wantAll(false)
+		if n := w.gained(r); n != 2 {
+			t.Errorf("leases were taken %d times, want 2", n)
+		}
+	})
+}
+
+// A shard whose records have all left the stream while its batch was in hand is given
+// up, and its children are read.
+func TestFanoutShardThatIsGone(t *testing.T) {
+	inWorld(t, 1, func(t *testing.T, _ *world) {
+		w := newWorld(t, 2, awslocal.Config{Kinesis: awslocal.KinesisConfig{Retention: 10 * time.Minute}})
+		w.add(10)
+		free := time.Now().Add(20 * time.Minute)
+		r := w.run(func(ctx context.Context, lines [][]byte, arrived []time.Time) error {
+			time.Sleep(time.Until(free))
+			return w.note(ctx, lines, arrived)
+		}, func(c *Config) { c.Fanout, c.Failover = "weir", maxFailover })
+		time.Sleep(time.Minute)
+		w.add(5)
+		w.split(0)
+		time.Sleep(time.Until(free.Add(time.Minute)))
+		w.add(10)
+		time.Sleep(time.Minute)
+		if n := r.holds(); n != 3 {
+			t.Errorf("%d shards are read, want 3", n)
+		}
+		w.mu.Lock()
+		for n := w.put - 9; n <= w.put; n++ {
+			if w.handled[n] != 1 {
+				t.Errorf("record %d, put after the end, was handled %d times", n, w.handled[n])
+			}
+		}
+		w.mu.Unlock()
+		r.stop()
+	})
+}

@@ -139,7 +139,7 @@ func (s *Source) worker(ctx, doing context.Context, handle func(context.Context,
 	f := &front{board: b, ledger: s.ledger, reader: s.reader}
 	if consumer := cfg.EnhancedFanOutConsumerARN; consumer != "" {
 		f.fanout = &fanout{
-			stream: s.stream, consumer: consumer, http: s.http.Streaming(),
+			stream: s.stream, name: s.cfg.Fanout, consumer: consumer, http: s.http.Streaming(),
 			log: s.log, quiet: &s.quietRead, m: s.m,
 		}
 	}
