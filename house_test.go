@@ -42,6 +42,7 @@ var floors = map[string][]string{
 	"internal/source/kinesis":      {"internal/awshttp", "internal/watchdog"},
 	"internal/leader":              {"internal/awshttp"},
 	"internal/waf":                 {"internal/reserved", "internal/watchdog"},
+	"internal/snapshot":            {"internal/awshttp"},
 	"internal/awshttp":             {},
 	"internal/awslocal":            {"internal/awslocal/expression"},
 	"internal/awslocal/expression": {},
@@ -53,7 +54,7 @@ var outside = []struct {
 	imports string // a path, or the start of one that ends in a slash
 	by      []string
 }{
-	{"github.com/aws/", []string{"internal/source/kinesis", "internal/leader", "internal/waf", "internal/awslocal", "internal/awshttp", "cmd", "bench"}},
+	{"github.com/aws/", []string{"internal/source/kinesis", "internal/leader", "internal/snapshot", "internal/waf", "internal/awslocal", "internal/awshttp", "cmd", "bench"}},
 	{"github.com/vmware/", []string{"internal/source/kinesis"}},
 	{"modernc.org/", []string{"internal/ban"}},
 	{"net/http", []string{"internal/agent", "internal/api", "internal/awslocal", "internal/awshttp", "cmd", "bench"}},

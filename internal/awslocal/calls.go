@@ -10,7 +10,7 @@ import (
 
 // Call is one request to a stand-in and how it ended.
 type Call struct {
-	Service  string // "kinesis", "dynamodb", "wafv2", "sts"
+	Service  string // "kinesis", "dynamodb", "wafv2", "sts", "s3"
 	Action   string // "UpdateIPSet"
 	Resource string // name of the stream, table, set, rule group or web ACL; "" when the action has none
 	Key      string // access key ID that signed it

@@ -1,6 +1,7 @@
 // Package awslocal holds stand-ins for the AWS services that Weir talks to:
-// Kinesis, DynamoDB and WAFv2, and STS for the roles that a target may ask for,
-// behind one [http.Handler] that tells them apart by X-Amz-Target. They serve the
+// Kinesis, DynamoDB and WAFv2, S3 for snapshots, and STS for the roles that a target
+// may ask for, behind one [http.Handler] that tells them apart by X-Amz-Target and the
+// credential scope. They serve the
 // demo, `weir local` (any AWS client, over a port) and the tests (the SDK over
 // [Server.HTTPClient], without a port).
 //

@@ -15,6 +15,7 @@ const (
 	serviceDynamoDB = "dynamodb"
 	serviceWAF      = "wafv2"
 	serviceSTS      = "sts"
+	serviceS3       = "s3"
 )
 
 // FaultKind is what goes wrong.
@@ -47,7 +48,7 @@ func FaultKinds() []FaultKind {
 // is struck by the first rule that fits it, and delayed by every FaultDelay
 // rule before that one.
 type Fault struct {
-	Service string // "kinesis", "dynamodb" or "wafv2"; "" = any
+	Service string // "kinesis", "dynamodb", "wafv2", "sts" or "s3"; "" = any
 	Action  string // "UpdateIPSet"; "" = any
 
 	// Of the calls with that service and action inside the window, counted
@@ -267,6 +268,8 @@ func internalError(service string) *apiError {
 		code = "InternalServerError"
 	case serviceWAF:
 		code = "WAFInternalErrorException"
+	case serviceS3:
+		code = "InternalError"
 	}
 	return fail(http.StatusInternalServerError, code, "the stand-in was told to answer this")
 }
@@ -274,6 +277,9 @@ func internalError(service string) *apiError {
 // throttled is how each service says "too fast". WAFv2's error is not in its
 // model, which is why a client has to know it by its code.
 func throttled(service, action string) *apiError {
+	if service == serviceS3 {
+		return fail(http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
+	}
 	code, message := "ThrottlingException", "Rate exceeded"
 	switch service {
 	case serviceKinesis:

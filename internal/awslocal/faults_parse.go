@@ -109,6 +109,7 @@ func (f *Fault) check() error {
 func knownAction(service, action string) bool {
 	lists := map[string][]string{
 		serviceKinesis: kinesisActions, serviceDynamoDB: dynamoActions, serviceWAF: wafActions, serviceSTS: stsActions,
+		serviceS3: objectActions,
 	}
 	found := false
 	for name, actions := range lists {

@@ -302,7 +302,7 @@ func TestParseFaults(t *testing.T) {
 
 func TestParseFaultsNamesEverythingWrong(t *testing.T) {
 	_, err := ParseFaults(strings.NewReader(`{"faults": [
-		{"do": "throtle"}, {"do": "reset", "service": "s3"}, {"do": "reset", "action": "UpdateIPSets"}, {"do": "reset", "service": "dynamodb", "action": "UpdateIPSet"},
+		{"do": "throtle"}, {"do": "reset", "service": "ec2"}, {"do": "reset", "action": "UpdateIPSets"}, {"do": "reset", "service": "dynamodb", "action": "UpdateIPSet"},
 		{"do": "reset", "probability": 1.5}, {"do": "delay"}, {"do": "reset", "code": "X"}, {"do": "hang", "status": 500}, {"do": "error", "status": 200}, {"do": "reset", "nth": -1}
 	]}`))
 	if err == nil {

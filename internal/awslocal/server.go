@@ -22,6 +22,7 @@ type Config struct {
 	DynamoDB DynamoDBConfig
 	Kinesis  KinesisConfig
 	STS      STSConfig
+	S3       S3Config
 
 	Faults *Faults     // nil = none; one script serves one Server
 	OnCall func(Call)  // called after every call, on the call's goroutine; nil = none
@@ -45,8 +46,12 @@ func (c Config) withDefaults() Config {
 }
 
 // maxBody is the largest request that is read. Kinesis takes the largest ones:
-// 10 MiB of records, a third more as base64, and their keys.
-const maxBody = 16 << 20 // bytes
+// 10 MiB of records, a third more as base64, and their keys. S3 takes whatever a test
+// has memory for.
+const (
+	maxBody   = 16 << 20 // bytes
+	maxObject = 1 << 30
+)
 
 // service is one stand-in. It is handed only actions that are in its list, and
 // must leave w alone after a method has returned.
@@ -104,6 +109,7 @@ func New(cfg Config) *Server {
 		{name: serviceDynamoDB, prefix: "DynamoDB_20120810.", actions: dynamoActions, service: newDynamo(cfg)},
 		{name: serviceWAF, prefix: "AWSWAF_20190729.", actions: wafActions, service: s.waf},
 		{name: serviceSTS, actions: stsActions, service: &security{cfg: cfg}},
+		{name: serviceS3, actions: objectActions, service: newObjects(cfg)},
 	}
 	return s
 }
@@ -147,6 +153,10 @@ func (s *Server) note(c Call) {
 
 // find tells service and action from the target header, or from a form.
 func (s *Server) find(r *http.Request, body []byte) (*route, string, error) {
+	if isObject(r) {
+		action, err := objectAction(r)
+		return s.routes[len(s.routes)-1], action, err
+	}
 	if r.Method != http.MethodPost {
 		return nil, "", fail(http.StatusMethodNotAllowed, "UnknownOperationException", "AWS actions are sent with POST")
 	}
@@ -176,15 +186,25 @@ func readBody(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
 		return nil, nil
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	most := int64(maxBody)
+	if isObject(r) {
+		most = maxObject
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, most))
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
-		return nil, fail(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "a request may have %d bytes", maxBody)
+		return nil, fail(http.StatusRequestEntityTooLarge, "RequestEntityTooLargeException", "a request may have %d bytes", most)
 	case err != nil:
 		return nil, fail(http.StatusBadRequest, "SerializationException", "the body ended early: %v", err)
 	}
 	return body, nil
+}
+
+// isObject reports whether a request is for S3, which has no other mark.
+func isObject(r *http.Request) bool {
+	_, scoped := signedFor(r)
+	return scoped == serviceS3
 }
 
 // isForm reports whether a request is of the query protocol.
@@ -195,10 +215,15 @@ func isForm(r *http.Request) bool {
 const (
 	formType = "application/x-www-form-urlencoded"
 	xmlType  = "text/xml" // of its answers
+
+	objectType = "application/xml" // of S3's
 )
 
 // responseType answers in the JSON version that was asked in.
 func responseType(r *http.Request) string {
+	if isObject(r) {
+		return objectType
+	}
 	if isForm(r) {
 		return xmlType
 	}

@@ -99,8 +99,12 @@ func writeError(w http.ResponseWriter, err error) {
 	if x, ok := w.(*exchange); ok {
 		x.call.Code = e.code
 	}
-	if w.Header().Get("Content-Type") == xmlType {
+	switch w.Header().Get("Content-Type") {
+	case xmlType:
 		writeErrorXML(w, e)
+		return
+	case objectType:
+		writeObjectError(w, e)
 		return
 	}
 	out := map[string]any{"__type": e.code, "message": e.message}

@@ -1,0 +1,98 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+
+	"weir/internal/awshttp"
+)
+
+// bucket is a place in S3. It needs s3:ListBucket on the bucket, and s3:GetObject,
+// s3:PutObject and s3:DeleteObject below the prefix.
+type bucket struct {
+	api    *s3.Client
+	name   string
+	prefix string  // without slashes around it; "" = none
+	owner  *string // nil = it is not checked
+}
+
+func newBucket(cfg aws.Config, name, prefix, owner string) *bucket {
+	b := &bucket{name: name, prefix: prefix}
+	b.api = s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.HTTPClient = awshttp.New(cfg.HTTPClient)
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
+		o.UsePathStyle = o.BaseEndpoint != nil // a stand-in has no name for each bucket
+	})
+	if owner != "" {
+		b.owner = &owner
+	}
+	return b
+}
+
+func (b *bucket) String() string { return "s3://" + path.Join(b.name, b.prefix) }
+
+func (b *bucket) key(name string) *string { return aws.String(path.Join(b.prefix, name)) }
+
+func (b *bucket) list(ctx context.Context, folder string) ([]string, error) {
+	prefix := aws.ToString(b.key(folder))
+	if prefix != "" {
+		prefix += "/"
+	}
+	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix, Delimiter: aws.String("/"), ExpectedBucketOwner: b.owner}
+	var names []string
+	for {
+		out, err := b.api.ListObjectsV2(ctx, in)
+		if err != nil {
+			return nil, fmt.Errorf("list snapshots: %w", err)
+		}
+		for _, o := range out.Contents {
+			names = append(names, strings.TrimPrefix(aws.ToString(o.Key), prefix))
+		}
+		if in.ContinuationToken = out.NextContinuationToken; in.ContinuationToken == nil {
+			return names, nil
+		}
+	}
+}
+
+func (b *bucket) open(ctx context.Context, name string) (io.ReadCloser, error) {
+	out, err := b.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: b.key(name), ExpectedBucketOwner: b.owner})
+	if err != nil {
+		return nil, err
+	}
+	return out.Body, nil
+}
+
+// put sends the file in one request, from memory: S3 asks for its length first.
+func (b *bucket) put(ctx context.Context, name string, write func(io.Writer) error) (int64, error) {
+	var buf bytes.Buffer
+	if err := write(&buf); err != nil {
+		return 0, err
+	}
+	_, err := b.api.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &b.name, Key: b.key(name), Body: bytes.NewReader(buf.Bytes()), ContentType: aws.String("application/octet-stream"),
+		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, IfNoneMatch: aws.String("*"), ExpectedBucketOwner: b.owner,
+	})
+	var api smithy.APIError
+	if errors.As(err, &api) && (api.ErrorCode() == "PreconditionFailed" || api.ErrorCode() == "ConditionalRequestConflict") {
+		return 0, errExists
+	}
+	if err != nil {
+		return 0, err
+	}
+	return int64(buf.Len()), nil
+}
+
+func (b *bucket) remove(ctx context.Context, name string) error {
+	_, err := b.api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: b.key(name), ExpectedBucketOwner: b.owner})
+	return err
+}

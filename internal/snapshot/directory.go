@@ -1,0 +1,103 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// directory is a place on a disk.
+type directory string
+
+func newDirectory(name string) (directory, error) {
+	if err := os.MkdirAll(name, 0o700); err != nil {
+		return "", fmt.Errorf("make the directory of snapshots: %w", err)
+	}
+	return directory(name), nil
+}
+
+func (d directory) String() string { return string(d) }
+func (d directory) path(name string) string {
+	return filepath.Join(string(d), filepath.FromSlash(name))
+}
+
+// staleAfter is when a file that somebody began to write, and did not finish, is removed.
+const (
+	staleAfter = time.Hour
+	unfinished = ".unfinished-"
+)
+
+func (d directory) list(_ context.Context, folder string) ([]string, error) {
+	entries, err := os.ReadDir(d.path(folder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list snapshots: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), unfinished) {
+			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > staleAfter {
+				_ = os.Remove(filepath.Join(d.path(folder), e.Name())) // or the next time
+			}
+			continue
+		}
+		names = append(names, e.Name())
+	}
+	return names, nil
+}
+
+func (d directory) open(_ context.Context, name string) (io.ReadCloser, error) {
+	return os.Open(d.path(name))
+}
+
+// put writes beside, and gives the file its name when it is on the disk: a link does
+// so only if nobody has the name, which a rename would not look at.
+func (d directory) put(_ context.Context, name string, write func(io.Writer) error) (size int64, err error) {
+	final := d.path(name)
+	dir := filepath.Dir(final)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, err
+	}
+	f, err := os.CreateTemp(dir, unfinished)
+	if err != nil {
+		return 0, err
+	}
+	defer os.Remove(f.Name())
+	if err = write(f); err == nil {
+		err = f.Sync()
+	}
+	if info, serr := f.Stat(); err == nil && serr == nil {
+		size = info.Size()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return 0, err
+	}
+	if err = os.Link(f.Name(), final); errors.Is(err, fs.ErrExist) {
+		return 0, errExists
+	}
+	if err != nil {
+		return 0, err
+	}
+	return size, syncDirectory(dir)
+}
+
+// syncDirectory has a name outlive the machine.
+func syncDirectory(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func (d directory) remove(_ context.Context, name string) error {
+	return os.Remove(d.path(name))
+}
