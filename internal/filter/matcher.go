@@ -23,6 +23,10 @@ type Matcher struct {
 	// matched last: 0 = it has none. It is needed only if a value expression asks.
 	Outside func(i int) uint64
 
+	// PathHash is what Options.Hasher makes of the path of the record to be matched, for
+	// callers that need it, too: 0 = Match finds out.
+	PathHash uint64
+
 	set     *Set
 	target  *target
 	stems   cache
@@ -125,7 +129,9 @@ func (m *Matcher) combine(r *cloudfront.Record, facts *Facts) {
 	var key uint64
 	if m.target != nil {
 		stem, query = r.Target()
-		key = m.set.hasher.Bytes(stem)
+		if key = m.PathHash; key == 0 {
+			key = m.set.hasher.Bytes(stem)
+		}
 		if len(query) > 0 {
 			key += behindPath
 		}

@@ -38,9 +38,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // meanwhile it writes some.
 //
 // Nothing else between records decides what a Matcher finds. What it remembers itself
-// follows from columns, and would be found out again. What an agent.Directory has asked the
-// DNS is asked again: until there is an answer, no client is an impostor by it, and no
-// crawler is excused.
+// follows from columns, and would be found out again; that a path is known may outlast its
+// entry in a full table there, for an hour. What an agent.Directory has asked the DNS is asked
+// again: until there is an answer, who calls himself a crawler is neither one nor an impostor.
 func (s *Set) WriteLearnt(w io.Writer) error {
 	var paths, pages, doors []byte
 	latest := s.site.usualHour()

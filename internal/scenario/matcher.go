@@ -102,8 +102,9 @@ func (m *Matcher) Match(r *cloudfront.Record, hits []Hit) []Hit {
 func (m *Matcher) MatchGist(r *cloudfront.Record, hits []Hit) ([]Hit, Gist) {
 	if m.set.needsFacts {
 		m.find(r)
+		m.filters.PathHash = m.path.hash
 	} else {
-		m.path = nil
+		m.path, m.filters.PathHash = nil, 0
 	}
 	set, slot, isNew := m.filters.Match(r, &m.facts)
 	o := &m.last
