@@ -17,6 +17,7 @@ const (
 	tooWide                      // wider than /16 or, of IPv6, /32, and nobody insists on it
 	special                      // addresses that are nobody's on the internet
 	exclusions                   // how many there are
+	irrelevant                   // it has ended, or is not for this target
 )
 
 func (x exclusion) String() string {
@@ -30,33 +31,39 @@ var widest = [families]int{ipv4: 16, ipv6: 32}
 // and its pool. False: the entry is not to be written, and has been counted under
 // the reason, if there is one.
 func (p *plan) admit(w *Entry, now int64) (netip.Prefix, *pool, bool) {
-	refuse := func(x exclusion) (netip.Prefix, *pool, bool) {
-		p.excluded[x]++
-		return netip.Prefix{}, nil, false
+	prefix, pl, why := p.judge(w, now)
+	if pl == nil && why != irrelevant {
+		p.excluded[why]++
 	}
+	return prefix, pl, pl != nil
+}
+
+// judge gives the one form of an entry's prefix and its pool; without a pool, why it
+// is not to be written.
+func (p *plan) judge(w *Entry, now int64) (prefix netip.Prefix, pl *pool, why exclusion) {
 	if w.Until.UnixMilli() <= now || p.filter != nil && !p.filter(w) {
-		return netip.Prefix{}, nil, false
+		return prefix, nil, irrelevant
 	}
 	prefix, ok := canonical(w.Prefix)
 	if !ok {
-		return refuse(malformed)
+		return prefix, nil, malformed
 	}
 	act, ok := actionOf(w.Action)
 	if !ok {
-		return refuse(unserved)
+		return prefix, nil, unserved
 	}
-	pl, ok := p.poolFor(act, w.List, familyOf(prefix))
+	pl, ok = p.poolFor(act, w.List, familyOf(prefix))
 	switch {
 	case !ok:
-		return refuse(unserved)
+		return prefix, nil, unserved
 	case prefix.Bits() < widest[pl.key.family] && !w.Wide:
-		return refuse(tooWide)
+		return prefix, nil, tooWide
 	case reserved.Overlaps(prefix):
-		return refuse(special)
+		return prefix, nil, special
 	case p.allowed(prefix):
-		return refuse(allowlisted)
+		return prefix, nil, allowlisted
 	}
-	return prefix, pl, true
+	return prefix, pl, 0
 }
 
 // exclusions is what was excluded at the latest full pass and since.

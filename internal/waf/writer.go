@@ -31,8 +31,9 @@ type Writer struct {
 	position uint64 // in the list of changes
 	attempts uint64
 	accepts  uint64
-	alarms   map[string]int // by pool: what was last logged
-	grumbled time.Time      // last log line about a failing call
+	alarms   map[string]int   // by pool: what was last logged
+	grumbled time.Time        // last log line about a failing call
+	warned   map[Foreign]bool // entries of people's that overlap the allowlist
 
 	status atomic.Pointer[Status]
 	why    atomic.Pointer[error] // nil inside = ready
@@ -203,6 +204,7 @@ func (w *Writer) look() {
 	} else {
 		p.look(start, w.cfg.Wanted(start))
 		p.took = time.Since(start)
+		w.warn()
 	}
 	w.metrics.strange.Add(float64(p.strange))
 	p.strange = 0
