@@ -15,8 +15,9 @@ import (
 // runReconcile is `weir reconcile`.
 func runReconcile(ctx context.Context, w *world) error {
 	f := newClientFlags(w, "reconcile", "", `Shows what distinguishes the IP sets from what they are to hold: what is missing,
-what is superfluous, what people added, and when it would be written; and has the
-running service read all of its IP sets now and write what differs.
+what is superfluous, what people added, when it would be written, and what is in
+force and is not to be written, and why; and has the running service read all of its
+IP sets now and write what differs.
 
 The exit code is 1 when the service cannot tell, and with -diff 3 when something is
 missing or superfluous, or no IP set has room for it.`)
@@ -94,6 +95,29 @@ func writeDiff(out io.Writer, d *api.Diff) {
 	for _, u := range d.Unplaced {
 		fmt.Fprintf(out, "  %s, %s: %d in force without room in any IP set: weir bootstrap -sets makes more\n", u.Pool, u.Family, u.Entries)
 	}
+	for _, x := range d.Excluded {
+		fmt.Fprintf(out, "  %d in force %s\n", x.Count, whyExcluded(x.Reason))
+		writePrefixes(out, "!", x.Prefixes)
+	}
+}
+
+// whyExcluded tells a reason of weir_waf_excluded_entries.
+func whyExcluded(reason string) string {
+	switch reason {
+	case "malformed":
+		return "are no prefixes that AWS WAF takes"
+	case "allowlisted":
+		return "overlap the allowlist, and are not written"
+	case "action":
+		return "have an action that no IP set is for: weir bootstrap -sets makes some"
+	case "quarantined":
+		return "were refused by AWS WAF by name, and are tried again within the hour"
+	case "wide":
+		return "are wider than /16 or, of IPv6, /32, and nobody insists on them"
+	case "special":
+		return "are addresses that nobody on the internet has, and are not written"
+	}
+	return "are not written: " + reason
 }
 
 func writePrefixes(out io.Writer, mark string, list api.Prefixes) {

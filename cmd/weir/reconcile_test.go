@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -33,5 +34,24 @@ func TestUnplaced(t *testing.T) {
 	writeDiff(&out, &diffs[0])
 	if !strings.Contains(out.String(), "block, ipv6: 7 in force without room in any IP set") {
 		t.Errorf("shown as %s", &out)
+	}
+}
+
+// What is not to be written is told with its reason, and is no difference.
+func TestShownExcluded(t *testing.T) {
+	list := []waf.Excluded{
+		{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Reason: "action"}, {Prefix: netip.MustParsePrefix("192.0.2.2/32"), Reason: "action"},
+		{Prefix: netip.MustParsePrefix("10.0.0.0/8"), Reason: "special"},
+	}
+	diff := api.Diff{Target: "default", Excluded: excluded(list)}
+	var out strings.Builder
+	writeDiff(&out, &diff)
+	for _, want := range []string{"  2 in force have an action that no IP set is for", "    ! 192.0.2.2\n", "  1 in force are addresses that nobody on the internet has", "    ! 10.0.0.0/8\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in %s", want, &out)
+		}
+	}
+	if err := judgeDiffs([]api.Diff{diff}, true); err != nil {
+		t.Errorf("judged %v", err)
 	}
 }

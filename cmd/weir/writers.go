@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"net/netip"
 
 	"weir/internal/api"
+	"weir/internal/ban"
 	"weir/internal/waf"
 )
 
@@ -56,6 +58,30 @@ func (s *service) Diffs() []api.Diff {
 		list[i] = shownDiff(t, t.writer.Preview())
 		if list[i].Why == "" {
 			list[i].Unplaced = unplaced(t.writer.Status().Pools)
+			list[i].Excluded = excluded(t.writer.Excluded())
+		}
+	}
+	return list
+}
+
+// excluded sums up what no IP set is to hold, by reason.
+func excluded(entries []waf.Excluded) (list []api.Excluded) {
+	for len(entries) > 0 {
+		reason := entries[0].Reason
+		var group []netip.Prefix
+		for len(entries) > 0 && entries[0].Reason == reason {
+			group, entries = append(group, entries[0].Prefix), entries[1:]
+		}
+		list = append(list, api.Excluded{Reason: reason, Prefixes: api.ListPrefixes(group)})
+	}
+	return list
+}
+
+// Foreign is what people put into IP sets that share an address with a client.
+func (s *service) Foreign(client netip.Prefix) (list []api.Foreign) {
+	for _, t := range s.targets {
+		for _, f := range t.writer.Foreign(client) {
+			list = append(list, api.Foreign{Target: t.Name, Set: f.Set, Value: ban.FormatPrefix(f.Prefix)})
 		}
 	}
 	return list

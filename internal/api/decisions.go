@@ -120,10 +120,12 @@ func (s *server) addDecision(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusCreated, shown(&d, time.Now()))
 }
 
-// removed answers both ways to unban. CoveredBy names what still bans the client.
+// removed answers both ways to unban. CoveredBy names what still bans the client, and
+// Foreign what people put into IP sets, which no unban takes out.
 type removed struct {
-	Removed   int      `json:"removed"`
-	CoveredBy []string `json:"covered_by,omitempty"`
+	Removed   int       `json:"removed"`
+	CoveredBy []string  `json:"covered_by,omitempty"`
+	Foreign   []Foreign `json:"foreign,omitempty"`
 }
 
 // removeClient is DELETE /api/v1/decisions?client=: an unban of exactly this
@@ -165,6 +167,9 @@ func (s *server) removed(n int, client netip.Prefix) removed {
 	answer := removed{Removed: n}
 	for _, d := range s.Store.Covering(client, time.Now()) {
 		answer.CoveredBy = append(answer.CoveredBy, ban.FormatPrefix(d.Prefix))
+	}
+	if s.Writers != nil {
+		answer.Foreign = s.Writers.Foreign(client)
 	}
 	return answer
 }

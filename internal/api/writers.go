@@ -14,6 +14,9 @@ import (
 type Writers interface {
 	Targets() []Target
 	Diffs() []Diff
+	// Foreign gives the entries of IP sets that people put there and that share an
+	// address with a client, as far as this process knows.
+	Foreign(client netip.Prefix) []Foreign
 	// Leads is why this process writes no IP set, so that what is decided here would
 	// come to nothing if the processes do not share their decisions; nil: it does
 	// write them.
@@ -85,6 +88,21 @@ type Diff struct {
 	// Unplaced are the pools whose entries in force have no IP set or no room in any,
 	// so that no write to come will enforce them.
 	Unplaced []Unplaced `json:"unplaced,omitempty"`
+	// Excluded is what is in force and is not to be in any IP set, by reason.
+	Excluded []Excluded `json:"excluded,omitempty"`
+}
+
+// Excluded is the entries that one reason keeps out of the IP sets.
+type Excluded struct {
+	Reason string `json:"reason"` // one of those of weir_waf_excluded_entries
+	Prefixes
+}
+
+// Foreign is an entry that people put into an IP set.
+type Foreign struct {
+	Target string `json:"target"`
+	Set    string `json:"set"`
+	Value  string `json:"value"`
 }
 
 // Unplaced is the entries of a pool that no IP set has room for.
@@ -159,6 +177,9 @@ func (s *server) listDiffs(w http.ResponseWriter, r *http.Request) {
 			set.Missing.cut(limit)
 			set.Superfluous.cut(limit)
 			set.Foreign.cut(limit)
+		}
+		for j := range diffs[i].Excluded {
+			diffs[i].Excluded[j].cut(limit)
 		}
 		diffs[i].Sets = orEmpty(diffs[i].Sets)
 	}

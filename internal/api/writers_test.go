@@ -25,9 +25,16 @@ func (*scribes) Diffs() []Diff {
 			Name: "weir-block-v4-0", Pool: "block", Family: "ipv4",
 			Missing: ListPrefixes(list), Superfluous: ListPrefixes(list[:1]), Foreign: ListPrefixes(nil),
 			Writes: []SetTurn{{At: time.Unix(1_790_000_001, 0).UTC(), Adds: 3, Drops: 1}},
-		}}},
+		}}, Excluded: []Excluded{{"wide", ListPrefixes(list[1:])}}},
 		{Target: "other", Why: "not read yet"},
 	}
+}
+
+func (*scribes) Foreign(client netip.Prefix) []Foreign {
+	if hand := netip.MustParsePrefix("203.0.113.0/24"); hand.Overlaps(client) {
+		return []Foreign{{"default", "weir-block-v4-0", hand.String()}}
+	}
+	return nil
 }
 
 func (s *scribes) Leads() error { return s.err }
@@ -42,9 +49,12 @@ func TestTargets(t *testing.T) {
 
 	const set = `{"diffs":[{"target":"default","at":"2026-09-21T14:13:20Z","sets":[{"name":"weir-block-v4-0","pool":"block","family":"ipv4",`
 	w.expect(200, set+`"missing":{"count":3,"values":["192.0.2.1","192.0.2.2","2001:db8::/64"]},"superfluous":{"count":1,"values":["192.0.2.1"]},"foreign":{"count":0},`+
-		`"writes":[{"at":"2026-09-21T14:13:21Z","adds":3,"drops":1}]}]},{"target":"other","why":"not read yet","sets":[]}]}`, "GET", "/api/v1/diff", "")
+		`"writes":[{"at":"2026-09-21T14:13:21Z","adds":3,"drops":1}]}],"excluded":[{"reason":"wide","count":2,"values":["192.0.2.2","2001:db8::/64"]}]},{"target":"other","why":"not read yet","sets":[]}]}`, "GET", "/api/v1/diff", "")
 	w.expect(200, set+`"missing":{"count":3,"values":["192.0.2.1"]},`, "GET", "/api/v1/diff?limit=1", "")
+	w.expect(200, `"excluded":[{"reason":"wide","count":2,"values":["192.0.2.2"]}]`, "GET", "/api/v1/diff?limit=1", "")
 	w.expect(400, "1 to 1000", "GET", "/api/v1/diff?limit=0", "")
+	w.expect(200, `{"removed":0,"foreign":[{"target":"default","set":"weir-block-v4-0","value":"203.0.113.0/24"}]}`, "DELETE", "/api/v1/decisions?client=203.0.113.7", "")
+	w.expect(200, `{"removed":0}`, "DELETE", "/api/v1/decisions?client=198.51.100.7", "")
 	w.expect(400, "no parameter", "GET", "/api/v1/diff?client=192.0.2.1", "")
 
 	w.expect(202, `{"asked":true}`, "POST", "/api/v1/reconcile", "")
