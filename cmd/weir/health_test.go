@@ -27,10 +27,8 @@ func TestHealth(t *testing.T) {
 	}{
 		"an idle stream":       {},
 		"Kinesis fails":        {faults: []awslocal.Fault{all("kinesis", awslocal.FaultError)}, says: []string{"stream: "}},
-		"Kinesis hangs":        {faults: []awslocal.Fault{all("kinesis", awslocal.FaultHang)}, says: []string{"stream: "}},
-		"DynamoDB fails":       {faults: []awslocal.Fault{all("dynamodb", awslocal.FaultError)}, says: []string{"stream: ", "leader: "}, long: true},
+		"DynamoDB fails":       {faults: []awslocal.Fault{all("dynamodb", awslocal.FaultError)}, says: []string{"stream: ", "leader: "}},
 		"DynamoDB hangs":       {faults: []awslocal.Fault{all("dynamodb", awslocal.FaultHang)}, says: []string{"stream: ", "leader: "}},
-		"DynamoDB throttles":   {faults: []awslocal.Fault{all("dynamodb", awslocal.FaultThrottle)}, says: []string{"stream: ", "leader: "}},
 		"WAF throttles":        {faults: []awslocal.Fault{all("wafv2", awslocal.FaultThrottle)}, says: []string{"IP sets: "}},
 		"WAF hangs":            {faults: []awslocal.Fault{all("wafv2", awslocal.FaultHang)}, says: []string{"IP sets: "}},
 		"no right to write":    {faults: []awslocal.Fault{{Service: "wafv2", Action: "UpdateIPSet", Do: awslocal.FaultError, Code: "AccessDeniedException"}}, says: []string{"IP sets: "}},
@@ -47,7 +45,7 @@ func TestHealth(t *testing.T) {
 				if tt.says != nil {
 					w.put("45.9.0.2") // so that there is something to write
 				}
-				down := 4 * time.Minute
+				down := 3 * time.Minute
 				if tt.long {
 					down = 12 * time.Minute
 				}

@@ -36,8 +36,9 @@ func TestStopAndSucceed(t *testing.T) {
 				time.Sleep(5 * time.Second)
 
 				var reads, leads time.Time
-				told := time.Now()
+				told, watched := time.Now(), make(chan struct{})
 				go func() {
+					defer close(watched)
 					for !b.s.leading.Load() {
 						if reads.IsZero() && b.reads() {
 							reads = time.Now()
@@ -57,7 +58,7 @@ func TestStopAndSucceed(t *testing.T) {
 				}
 				over := time.Now()
 				w.until("successor", 3*time.Second, b.s.leading.Load)
-				time.Sleep(20 * time.Millisecond)
+				<-watched
 				if read := reads.Sub(told); reads.IsZero() || read > 5*time.Second {
 					t.Errorf("the successor reads %v after the signal", read)
 				}

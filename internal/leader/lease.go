@@ -44,7 +44,7 @@ func New(cfg Config) (*Lease, error) {
 	}
 	l := &Lease{cfg: cfg, terms: terms{cfg.Failover, cfg.Grace}, log: cfg.Logger}
 	l.table = &table{name: cfg.Table, worker: cfg.Worker, failover: cfg.Failover}
-	l.table.api = dynamodb.NewFromConfig(cfg.AWS, func(o *dynamodb.Options) {
+	l.table.api = dynamodb.NewFromConfig(awshttp.Renew(cfg.AWS), func(o *dynamodb.Options) {
 		o.HTTPClient, o.Retryer = awshttp.New(cfg.AWS.HTTPClient), aws.NopRetryer{} // see table
 	})
 	l.m = newMetrics(cfg.Registerer, l.Status)
