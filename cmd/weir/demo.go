@@ -208,7 +208,7 @@ func (d *demo) settle(ctx context.Context) {
 	defer tick.Stop()
 	deadline := time.After(10 * time.Second)
 	for {
-		if d.service.flow.Handled() >= d.put.Load() && d.pending() == 0 {
+		if d.service.handled() >= d.put.Load() && d.pending() == 0 {
 			return
 		}
 		select {
@@ -250,7 +250,7 @@ func (d *demo) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		handled := d.service.flow.Handled()
+		handled := d.service.handled()
 		before = append(before, handled)
 		before = before[max(0, len(before)-1-int(time.Second/every)):]
 		d.view.tick(d.state(handled, float64(handled-before[0])))
@@ -310,12 +310,12 @@ func (d *demo) conclude(w *world, end time.Time) error {
 	}
 	gather(d.service.registry).write(w.stdout)
 	fmt.Fprintf(w.stdout, "\n%s records put, %s handled; %s requests blocked by the web ACL\n",
-		thousands(d.put.Load()), thousands(d.service.flow.Handled()), thousands(d.blocked.Load()))
+		thousands(d.put.Load()), thousands(d.service.handled()), thousands(d.blocked.Load()))
 	fmt.Fprintf(w.stdout, "arrival in the stream to IP set: p50 %s, p99 %s, over %d bans\n",
 		roundLatency(percentile(d.latency, 0.5)), roundLatency(percentile(d.latency, 0.99)), len(d.latency))
 	fmt.Fprintf(w.stdout, "UpdateIPSet calls: %d in %s, at most %v a second allowed\n",
 		d.service.targets[0].writer.Status().Writes, end.Sub(d.start).Round(time.Second), d.service.cfg.WAF.WritesPerSecond)
-	if missing := d.put.Load() - d.service.flow.Handled(); missing > 0 {
+	if missing := d.put.Load() - d.service.handled(); missing > 0 {
 		return fmt.Errorf("%d records were put and not handled", missing)
 	}
 	if d.opt.once && (rep.missed > 0 || rep.innocents > 0) {

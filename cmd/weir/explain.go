@@ -15,6 +15,7 @@ import (
 	"weir/internal/config"
 	"weir/internal/detect"
 	"weir/internal/scenario"
+	"weir/internal/seeded"
 	"weir/internal/source/file"
 )
 
@@ -110,10 +111,10 @@ func newExplainer(ctx context.Context, cfg *config.Config, fields []cloudfront.F
 		return nil, err
 	}
 	x.sniffer.RealTime, x.sniffer.ClientBits = format.WithClientBits(cfg.Detect.IPv6Prefix), cfg.Detect.IPv6Prefix
-	if x.set, err = compileScenarios(cfg, nil); err != nil {
+	if x.set, err = compileScenarios(cfg, nil, seeded.Seed{}); err != nil {
 		return nil, err
 	}
-	own, err := compileScenarios(cfg, nil)
+	own, err := compileScenarios(cfg, nil, seeded.Seed{})
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ import (
 	"weir/internal/config"
 	"weir/internal/detect"
 	"weir/internal/scenario"
+	"weir/internal/seeded"
 )
 
 const fixtureHeader = "scenario\tscope\tsource\tfirst_event\talert_time\tevents\tremediation"
@@ -169,7 +170,7 @@ func (r *fixtureRunner) replay(dir fs.FS, log string) ([]fixtureAlert, error) {
 			return nil, err
 		}
 	}
-	set, err := compileScenarios(r.cfg, nil)
+	set, err := compileScenarios(r.cfg, nil, seeded.Seed{})
 	if err != nil {
 		return nil, err
 	}

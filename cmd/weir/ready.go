@@ -52,6 +52,9 @@ func (s *service) notReady() []string {
 	case !leads && is.Holder == "" && len(st.Shards) > 0:
 		why = append(why, "leader: nobody writes the IP sets, the lease is about to be taken")
 	}
+	if s.keeper != nil {
+		why = append(why, s.keeper.trouble()...)
+	}
 	if err := s.store.Ready(); err != nil {
 		why = append(why, "decisions: "+err.Error())
 	}

@@ -16,6 +16,7 @@ import (
 	"weir/internal/config"
 	"weir/internal/detect"
 	"weir/internal/pipeline"
+	"weir/internal/seeded"
 	"weir/internal/source/file"
 )
 
@@ -144,7 +145,7 @@ func newReplay(ctx context.Context, cfg *config.Config, fields []cloudfront.Fiel
 	}
 	format = format.WithClientBits(cfg.Detect.IPv6Prefix)
 	r.sniffer.RealTime, r.sniffer.ClientBits = format, cfg.Detect.IPv6Prefix
-	set, err := compileScenarios(cfg, nil)
+	set, err := compileScenarios(cfg, nil, seeded.Seed{})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"weir/internal/ban"
 	"weir/internal/config"
 	"weir/internal/scenario"
+	"weir/internal/seeded"
 )
 
 // runScenarios is `weir scenarios`: what is loaded, and what is in force of it.
@@ -35,7 +36,7 @@ func runScenarios(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	set, err := compileScenarios(cfg, nil)
+	set, err := compileScenarios(cfg, nil, seeded.Seed{})
 	if err != nil {
 		return &codedError{exitConfig, err}
 	}

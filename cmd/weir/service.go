@@ -22,7 +22,6 @@ import (
 	"weir/internal/config"
 	"weir/internal/detect"
 	"weir/internal/leader"
-	"weir/internal/pipeline"
 	"weir/internal/source/kinesis"
 	"weir/internal/watchdog"
 )
@@ -42,8 +41,9 @@ type service struct {
 	crawlers *agent.Directory
 	store    *ban.Store
 	targets  []*target
-	engine   *detect.Engine
-	flow     *pipeline.Pipeline
+	format   *cloudfront.Format
+	counts   atomic.Pointer[counts]
+	keeper   *keeper // nil: the state is not kept
 	source   *kinesis.Source
 	http     *http.Server
 	listener net.Listener
@@ -59,6 +59,7 @@ type service struct {
 	told     atomic.Int64                // to stop, Unix ms; 0: not yet
 	began    time.Time                   // decisions that are older say nothing of how fast it is
 	registry *prometheus.Registry
+	reg      prometheus.Registerer // of the registry, with the prefix of all names
 	latency  prometheus.Histogram
 	landed   *landings
 }
@@ -68,7 +69,7 @@ type service struct {
 func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *zap.Logger, observe observer) (_ *service, err error) {
 	registry := newRegistry()
 	reg := prometheus.WrapRegistererWithPrefix("weir_", registry)
-	s := &service{began: time.Now().Truncate(time.Millisecond), cfg: cfg, log: log, observe: observe, registry: registry, latency: newLatency(reg), landed: newLandings(reg)}
+	s := &service{began: time.Now().Truncate(time.Millisecond), cfg: cfg, log: log, observe: observe, registry: registry, reg: reg, latency: newLatency(reg), landed: newLandings(reg)}
 
 	fields, err := cloudfront.ParseFields(cfg.Log.Fields)
 	if err != nil {
@@ -78,11 +79,8 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	if err != nil {
 		return nil, err
 	}
+	s.format = format.WithClientBits(cfg.Detect.IPv6Prefix)
 	s.crawlers = newCrawlers(cfg, log.Named("agent"), reg)
-	set, err := compileScenarios(cfg, s.crawlers)
-	if err != nil {
-		return nil, err
-	}
 	s.store, err = ban.Open(ctx, ban.Config{
 		Path: cfg.Ban.File, Allowlist: cfg.Ban.Allowlist, Lists: cfg.Ban.Lists, Duration: cfg.Ban.Duration,
 		Action: ban.Action(cfg.Ban.Action), Retention: cfg.Ban.History,
@@ -100,14 +98,20 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	if err = s.newTargets(cloud, reg); err != nil {
 		return nil, err
 	}
-	s.source, err = kinesis.New(kinesis.Config{
+	if err = s.newKeeper(cloud, reg); err != nil {
+		return nil, err
+	}
+	reading := kinesis.Config{
 		AWS: cloud, Stream: cfg.Kinesis.Stream, LeaseTable: cfg.Kinesis.LeaseTable, Worker: cfg.Kinesis.Worker,
 		Start: cfg.Kinesis.Start.Back, Oldest: cfg.Kinesis.Start.Oldest,
 		Poll: cfg.Kinesis.Poll, MaxRecords: cfg.Kinesis.MaxRecords, Fanout: cfg.Kinesis.Fanout,
 		Failover: cfg.Kinesis.Failover, StopGrace: cfg.StopTimeout / 4,
 		Watch: &s.watch, Logger: log.Named("kinesis"), Registerer: reg,
-	})
-	if err != nil {
+	}
+	if s.keeper != nil {
+		reading.Resume, reading.Leave, reading.Hold = s.keeper.resume, s.keeper.leave, true
+	}
+	if s.source, err = kinesis.New(reading); err != nil {
 		return nil, err
 	}
 	s.shared = s.store.Shared()
@@ -119,19 +123,10 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		return nil, err
 	}
 	// Last of what can fail: its shards run from here on.
-	s.engine, err = detect.New(set, detect.Config{
-		Shards: cfg.Detect.Shards, Memory: cfg.State.Memory,
-		Alert: s.store.Alert, Banned: s.store.Banned, Registerer: reg,
-	})
-	if err != nil {
+	if err = s.count(s.firstSeed(ctx)); err != nil {
 		s.listener.Close()
 		return nil, err
 	}
-	s.flow = pipeline.New(pipeline.Config{
-		Format: format.WithClientBits(cfg.Detect.IPv6Prefix), Engine: s.engine, Allowed: s.store.Allowed, Commit: s.store.Commit,
-		Answers: append(blockStatuses(cfg), captchaStatus, challengeStatus), Answered: s.answered, Seen: s.store.Seen,
-		Watch: &s.watch, Logger: log.Named("pipeline"), Registerer: reg,
-	})
 	return s, nil
 }
 
@@ -196,6 +191,15 @@ func (s *service) run(ctx context.Context) error {
 	var wg, writers sync.WaitGroup
 	wg.Go(func() { s.watch.Run(housekeeping, s.stuck) })
 	wg.Go(func() { s.crawlers.Run(housekeeping) })
+	keeping, stopKeeping := context.WithCancel(stopped)
+	defer stopKeeping()
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		if s.keeper != nil {
+			s.keeper.run(keeping)
+		}
+	}()
 	wg.Go(func() {
 		if err := s.store.Run(housekeeping); err != nil {
 			fail(fmt.Errorf("keep the store: %w", err))
@@ -215,15 +219,17 @@ func (s *service) run(ctx context.Context) error {
 	s.log.Info("started", zap.String("version", version()), zap.String("stream", s.cfg.Kinesis.Stream),
 		zap.Stringer("api", s.listener.Addr()))
 	s.reading.Store(true)
-	readErr := s.source.Run(ctx, s.flow.Handle)
+	readErr := s.source.Run(ctx, s.handle)
 	s.reading.Store(false)
 	failure := context.Cause(ctx)
 	if errors.Is(failure, context.Canceled) {
 		failure = nil // told to stop
 	}
 
+	stopKeeping() // the last state was kept when the shards were left
+	<-kept
 	if readErr == nil { // else a batch may still be in the engine
-		s.engine.Close()
+		s.counts.Load().engine.Close()
 	}
 	stopWriting()
 	writers.Wait()
@@ -281,7 +287,7 @@ func (s *service) alerted(a detect.Alert, d *ban.Decision) {
 	if s.observe.alert != nil {
 		s.observe.alert(a, d)
 	}
-	if d != nil {
+	if d != nil && !d.Created.Before(s.began) { // else records come again that led to it before a restart
 		fields := []zap.Field{
 			zap.Stringer("prefix", d.Prefix), zap.String("scenario", d.Scenario), zap.String("action", string(d.Action)),
 			zap.Time("until", d.Until), zap.String("id", d.ID),

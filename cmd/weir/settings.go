@@ -16,6 +16,8 @@ import (
 	"weir/internal/cloudfront"
 	"weir/internal/config"
 	"weir/internal/scenario"
+	"weir/internal/seeded"
+	"weir/internal/snapshot"
 )
 
 // loadSettings reads the settings of a command and has every package judge its
@@ -31,6 +33,7 @@ func loadSettings(l *config.Loader, w *world) (*config.Config, error) {
 		}
 		return api.CheckListen(c.API.Listen, c.API.Token)
 	}, "WEIR_API_TOKEN", "WEIR_API_LISTEN")
+	l.Check(func(c *config.Config) error { return snapshot.Check(c.State.Snapshot) }, "WEIR_STATE_SNAPSHOT")
 	checkTargets(l, checkScenarios(l))
 	cfg, err := l.Load(w.environ)
 	if err != nil {
@@ -76,7 +79,7 @@ func checkScenarios(l *config.Loader) func() []scenario.Scenario {
 		if list == nil {
 			return nil
 		}
-		_, err := compile(list, c, nil)
+		_, err := compile(list, c, nil, seeded.Seed{})
 		return err
 	})
 	return func() []scenario.Scenario { return list }
@@ -101,18 +104,18 @@ func distinctErrors(errs ...error) error {
 }
 
 // compileScenarios reads and compiles the scenarios that the settings say. Without
-// crawlers, what was built in is known of them.
-func compileScenarios(cfg *config.Config, crawlers *agent.Directory) (*scenario.Set, error) {
+// crawlers, what was built in is known of them; without a seed, one is made.
+func compileScenarios(cfg *config.Config, crawlers *agent.Directory, seed seeded.Seed) (*scenario.Set, error) {
 	list, err := scenario.Load(cfg.Scenarios)
 	if err != nil {
 		return nil, err
 	}
-	return compile(list, cfg, crawlers)
+	return compile(list, cfg, crawlers, seed)
 }
 
 // compile applies the variables that tune scenarios first: what is off need not
 // compile.
-func compile(list []scenario.Scenario, cfg *config.Config, crawlers *agent.Directory) (*scenario.Set, error) {
+func compile(list []scenario.Scenario, cfg *config.Config, crawlers *agent.Directory, seed seeded.Seed) (*scenario.Set, error) {
 	tuned, err := scenario.Tune(list, cfg.Scenario)
 	if err != nil {
 		return nil, err
@@ -123,7 +126,7 @@ func compile(list []scenario.Scenario, cfg *config.Config, crawlers *agent.Direc
 	if cfg.Ban.Simulate {
 		weaken(tuned, scenario.Simulate)
 	}
-	return scenario.Compile(tuned, scenario.Options{BlockStatuses: blockStatuses(cfg), Crawlers: crawlers})
+	return scenario.Compile(tuned, scenario.Options{BlockStatuses: blockStatuses(cfg), Crawlers: crawlers, Seed: seed})
 }
 
 // weaken has no scenario do more than one of the given mode does.

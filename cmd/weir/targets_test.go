@@ -352,9 +352,9 @@ targets:
 		return err == nil
 	})
 	eventually(t, "it is unbanned everywhere", func() bool { return !m.holds("us-east-1", "weir-block-v4-0", "45.9.1.1") })
-	handled := m.service.flow.Handled()
+	handled := m.service.handled()
 	m.put([]byte(strings.Replace(string(record), "request-of", "another-request-of", 1)))
-	eventually(t, "an older record of it is read", func() bool { return m.service.flow.Handled() > handled })
+	eventually(t, "an older record of it is read", func() bool { return m.service.handled() > handled })
 	if len(m.service.store.Covering(netip.MustParsePrefix("45.9.1.1/32"), time.Now())) > 0 {
 		t.Error("what was logged before the unban has banned it again")
 	}

@@ -38,7 +38,10 @@ type Config struct {
 		IPv6Prefix int // bits of the network that an IPv6 client is
 	}
 	State struct {
-		Memory int64 // bytes
+		Memory   int64         // bytes
+		Snapshot string        // a directory or s3://bucket/prefix; to be judged by package snapshot; "" = none
+		Owner    string        // account that the bucket belongs to; "" = it is not checked
+		Interval time.Duration // between two snapshots
 	}
 	Scenarios []string // files and directories, and "builtin"; to be read by package scenario
 	Crawlers  struct {
@@ -127,6 +130,9 @@ func (c *Config) settings() []setting {
 		{"WEIR_DETECT_SHARDS", "0", whole(&c.Detect.Shards, 0, 256), "goroutines that clients are dealt to; 0 is one for each core"},
 		{"WEIR_DETECT_IPV6_PREFIX", "64", whole(&c.Detect.IPv6Prefix, 48, 128), "bits of an IPv6 address that tell clients apart; all addresses that share them are one client, and are banned together"},
 		{"WEIR_STATE_MEMORY", "512MiB", size(&c.State.Memory, 16*mebi, tebi), "memory for buckets, request ids and sample requests; what gives way when it is full is counted"},
+		{"WEIR_STATE_SNAPSHOT", "", text(&c.State.Snapshot, "a directory, or s3://BUCKET/PREFIX", "place"), "where the state of the detection is kept, so that who takes over goes on with half-full buckets; without it they begin empty"},
+		{"WEIR_STATE_INTERVAL", "10s", duration(&c.State.Interval, time.Second, 10*time.Minute), "time between two snapshots of the state; what was read since the latest one is read again after a crash"},
+		{"WEIR_STATE_OWNER", "", account(&c.State.Owner), "account that the bucket of the snapshots has to belong to"},
 
 		{"WEIR_SCENARIOS", "builtin", words(&c.Scenarios, "a list of directories and files separated by commas, with builtin for the catalogue above", "list"), "where scenarios are read from: YAML files in the form of the CrowdSec hub's"},
 		{"WEIR_CRAWLERS_REFRESH", "true", yes(&c.Crawlers.Refresh), "whether the address ranges that operators of crawlers publish are fetched once a day; otherwise those stay that were built in"},

@@ -108,6 +108,7 @@ var (
 	consumerForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
 	workerForm   = regexp.MustCompile(`^[A-Za-z0-9_.:/-]{1,128}$`)
 	secretForm   = regexp.MustCompile(`^[!-~]+$`) // fits into an HTTP header
+	accountForm  = regexp.MustCompile(`^\d{12}$`)
 	regionForm   = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-\d$`)
 	roleForm     = regexp.MustCompile(`^arn:aws[a-z-]*:iam::\d{12}:role/[!-~]{1,512}$`)
 	externalForm = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`)
@@ -133,6 +134,10 @@ func consumer(p *string) kind {
 
 func worker(p *string) kind {
 	return formed(p, "a name of up to 128 letters, digits and any of _ . : / -", "name", workerForm)
+}
+
+func account(p *string) kind {
+	return formed(p, "an AWS account, twelve digits", "account", accountForm)
 }
 
 func region(p *string) kind {

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"weir/internal/detect"
+	"weir/internal/pipeline"
+	"weir/internal/scenario"
+	"weir/internal/seeded"
+)
+
+// counts is what counts: all that hangs on one seed, and is made anew when another
+// process's state is gone on with.
+type counts struct {
+	seed     seeded.Seed
+	set      *scenario.Set
+	engine   *detect.Engine
+	flow     *pipeline.Pipeline
+	registry *prometheus.Registry // of its metrics
+}
+
+// count makes what counts, in place of what did before, if anything. No batch may be
+// in hand, and no cut.
+func (s *service) count(seed seeded.Seed) error {
+	if old := s.counts.Load(); old != nil {
+		s.reg.Unregister(old.registry)
+		old.engine.Close() // first: its memory is as much as there is
+	}
+	set, err := compileScenarios(s.cfg, s.crawlers, seed)
+	if err != nil {
+		return err
+	}
+	c := &counts{seed: seed, set: set, registry: prometheus.NewRegistry()}
+	c.engine, err = detect.New(set, detect.Config{
+		Shards: s.cfg.Detect.Shards, Memory: s.cfg.State.Memory, Seed: seed,
+		Alert: s.store.Alert, Banned: s.store.Banned, Registerer: c.registry,
+	})
+	if err != nil {
+		return err
+	}
+	c.flow = pipeline.New(pipeline.Config{
+		Format: s.format, Engine: c.engine, Allowed: s.store.Allowed, Commit: s.store.Commit,
+		Answers: append(blockStatuses(s.cfg), captchaStatus, challengeStatus), Answered: s.answered, Seen: s.store.Seen,
+		Watch: &s.watch, Logger: s.log.Named("pipeline"), Registerer: c.registry,
+	})
+	s.counts.Store(c)
+	return s.reg.Register(c.registry)
+}
+
+// firstSeed is the seed until the state of another process is gone on with, whose
+// own it takes then.
+func (s *service) firstSeed(ctx context.Context) seeded.Seed {
+	seed, err := s.store.Secret(ctx, "seed")
+	if err != nil {
+		s.log.Warn("a new seed is made", zap.Error(err))
+		return seeded.New()
+	}
+	return seed
+}
+
+// handle takes a batch from the source.
+func (s *service) handle(ctx context.Context, lines [][]byte, arrived []time.Time) error {
+	return s.counts.Load().flow.Handle(ctx, lines, arrived)
+}
+
+// handled is how many stream records were acknowledged.
+func (s *service) handled() int64 { return s.counts.Load().flow.Handled() }
