@@ -164,3 +164,23 @@ func TestBehind(t *testing.T) {
 		b.stop()
 	})
 }
+
+// While nothing of AWS answers, a stop takes no longer than it may.
+func TestStopWithoutAWS(t *testing.T) {
+	for _, kind := range []awslocal.FaultKind{awslocal.FaultHang, awslocal.FaultReset} {
+		inStreet(t, func(t *testing.T, w *street) {
+			r := w.moveIn(observer{}, nil)
+			w.until("leader", 30*time.Second, r.s.leading.Load)
+			w.put("45.9.0.1", "45.9.0.2")
+			w.until("ban", 30*time.Second, func() bool { return w.holds("45.9.0.1", "45.9.0.2") })
+			w.put("45.9.0.3")
+			w.faults.Add(awslocal.Fault{Do: kind})
+			time.Sleep(30 * time.Second)
+			took := r.stop()
+			if took > 20*time.Second {
+				t.Errorf("it stopped after %v", took)
+			}
+			t.Logf("%s: stopped after %v", kind, took)
+		})
+	}
+}
