@@ -333,7 +333,7 @@ func (a *simAccount) auditRemoved(s *simSet, p netip.Prefix, began time.Time) {
 			continue // a ban of its own; what else it covered was by the way
 		}
 		if !p.Overlaps(q) || !e.Until.After(time.Now()) || !e.Created.Before(began.Add(-time.Second)) ||
-			!a.ledger.allowedSince(q).IsZero() || a.ledger.taken[q].After(e.Created) || a.ledger.taken[p].After(e.Created) {
+			!a.ledger.allowedSince(q).IsZero() || a.unseen(q) || a.unseen(p) || a.ledger.taken[q].After(e.Created) || a.ledger.taken[p].After(e.Created) {
 			continue
 		}
 		pool := s.target.pool(e)
@@ -352,6 +352,12 @@ func (a *simAccount) auditRemoved(s *simSet, p netip.Prefix, began time.Time) {
 			a.t.Errorf("%v: a write of %s dropped %s, banned from %v until %v", time.Now(), s.name, q, e.Created, e.Until)
 		}
 	}
+}
+
+// unseen reports whether a person took p out of a set so lately that the leader may
+// believe it to be there still.
+func (a *simAccount) unseen(p netip.Prefix) bool {
+	return time.Since(a.ledger.taken[p]) < a.period+10*time.Second
 }
 
 // tight reports whether a pool has no room for all that is wanted.
@@ -392,7 +398,7 @@ func (a *simAccount) demand(pool []*simSet, lately time.Duration) int {
 	}
 	for _, s := range pool {
 		for p := range s.held {
-			if s.hand[p] || !merged(p) {
+			if s.hand[p] || a.excused[p] || !merged(p) {
 				n++
 			}
 		}
