@@ -25,9 +25,9 @@ import (
 // refer to each other, and old ones go, only after minutes.
 const bootstrapPatience = 15 * time.Minute
 
-// defaultSets let scenarios ban and, in stage mode, count: IP sets that stay empty
-// cost nothing.
-const defaultSets = "block=2/1,count=1/1"
+// defaultSets let scenarios ban and, in stage mode, count, and imported lists be
+// enforced: IP sets that stay empty cost nothing.
+const defaultSets = "block=2/1,count=1/1,list=1/1"
 
 const bootstrapAbout = `Makes what the service needs, where it is missing: the lease table, IP sets, a
 rule group with a rule for each pool of them, and a rule in the web ACL that uses
@@ -74,7 +74,7 @@ func runBootstrap(ctx context.Context, w *world) error {
 		return err
 	}
 	provision := waf.BootstrapConfig{
-		Scope: waftypes.Scope(t.Scope), Prefix: *prefix, BlockStatus: t.BlockStatus,
+		Scope: waftypes.Scope(t.Scope), Prefix: *prefix, BlockStatus: askedStatus(cfg, t),
 		WebACL: *webACL, CreateWebACL: *create, DryRun: *dry, Logger: log,
 	}
 	if provision.Sets, err = waf.ParseSetCounts(*sets); err != nil {
@@ -85,7 +85,23 @@ func runBootstrap(ctx context.Context, w *world) error {
 	}
 	report, err := bootstrap(ctx, cloud, newWAF(cloud, t), cfg.Kinesis.LeaseTable, provision)
 	writeReport(w.stdout, report, *dry)
+	if is := report.BlockStatus; is != 0 && is != t.BlockStatus {
+		fmt.Fprintf(w.stderr, "the rules answer banned clients with status %d, as they did before, and the service takes %d for its own: run it with WEIR_WAF_BLOCK_STATUS=%[1]d, or this again with -waf-block-status %[2]d\n", is, t.BlockStatus)
+	}
 	return err
+}
+
+// askedStatus is the status that banned clients are to be answered with, if somebody
+// said so; 0 = as it is.
+func askedStatus(cfg *config.Config, t *config.Target) int {
+	said := t.BlockStatus != cfg.WAF.BlockStatus // by the targets file
+	for _, v := range cfg.Values() {
+		said = said || v.Name == "WEIR_WAF_BLOCK_STATUS" && v.Origin != config.OriginDefault
+	}
+	if said {
+		return t.BlockStatus
+	}
+	return 0
 }
 
 // bootstrap makes what WAF needs and the lease table. The report tells what was

@@ -129,6 +129,9 @@ func (s *service) writeSets(ctx context.Context) error {
 		if t.DryRun {
 			wg.Go(func() { s.narrate(ctx, t) })
 		}
+		if len(s.cfg.Ban.Lists) > 0 {
+			wg.Go(func() { s.warnUnlisted(ctx, t) })
+		}
 	}
 	wg.Wait()
 	return errors.Join(errs...)

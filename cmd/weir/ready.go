@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"runtime/pprof"
@@ -11,7 +13,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"weir/internal/ban"
 	"weir/internal/source/kinesis"
+	"weir/internal/waf"
 )
 
 // stuck tells what nothing but a restart cures, with all goroutines: they show who
@@ -59,11 +63,48 @@ func (s *service) notReady() []string {
 		why = append(why, "decisions: "+err.Error())
 	}
 	for _, t := range s.targets {
-		if err := t.writer.Ready(); err != nil && leads {
+		err := t.writer.Ready()
+		if err == nil {
+			err = s.unlisted(t)
+		}
+		if err != nil && leads {
 			why = append(why, t.title()+": "+err.Error())
 		}
 	}
 	return why
+}
+
+// unlisted says that t is to enforce imported lists and has no IP set for them; nil: it
+// has, or no list is configured or for it. Its writer is ready.
+func (s *service) unlisted(t *target) error {
+	st := t.writer.Status()
+	if len(s.cfg.Ban.Lists) == 0 || !t.takes(&ban.Decision{Action: ban.Block, Origin: ban.OriginList}) || hasListSets(&st, t.Fallback) {
+		return nil
+	}
+	return errors.New("WEIR_BAN_LISTS names lists, and no IP set is for their entries, so none is enforced: weir bootstrap -sets list=1/1 makes sets, beside those that are there")
+}
+
+// hasListSets reports whether there are IP sets that entries of imported lists go
+// into: those for lists, or else those for lists of the fallback action.
+func hasListSets(st *waf.Status, fallback string) bool {
+	return slices.ContainsFunc(st.Pools, func(p waf.PoolStatus) bool {
+		return p.List && p.Sets > 0 && (p.Action == string(ban.Block) || p.Action == fallback)
+	})
+}
+
+// warnUnlisted logs once what unlisted says, when the IP sets of t are known.
+func (s *service) warnUnlisted(ctx context.Context, t *target) {
+	const every = 5 * time.Second
+	for t.writer.Ready() != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(every):
+		}
+	}
+	if err := s.unlisted(t); err != nil {
+		s.log.Warn("imported lists are not enforced", zap.String("target", t.Name), zap.Error(err))
+	}
 }
 
 // unread says of how many shards reads fail again and again, and by what.

@@ -19,7 +19,7 @@ const references = 50
 
 // BootstrapConfig says what [Bootstrap] sees to.
 //
-// What is left out of BlockHeaders, BlockBody, the immunity times and Forwarded
+// What is left out of BlockStatus, BlockHeaders, BlockBody, the immunity times and Forwarded
 // stays as it is in a rule that is there, and a new rule takes it from the others;
 // so a later run that only adds sets need not repeat what an earlier one was told.
 type BootstrapConfig struct {
@@ -30,8 +30,9 @@ type BootstrapConfig struct {
 	// of them together. A pool without any has no rule.
 	Sets map[string]SetCount
 
-	// BlockStatus is what the rules answer a banned client with; 0 = 429. One
-	// that nothing else answers with tells such records from the origin's own.
+	// BlockStatus is what the rules answer a banned client with; 0 = as it is, 429
+	// in a new rule. One that nothing else answers with tells such records from the
+	// origin's own.
 	BlockStatus  int
 	BlockHeaders []Header // at most 10; nil = as they are, empty = none
 	BlockBody    *Body    // nil = as it is, empty Content = none
@@ -80,6 +81,7 @@ type Report struct {
 	SetARNs      []string // in the order of PoolWords, IPv4 sets first, by number
 	RuleGroupARN string
 	WebACLARN    string // of the last one, if there are several
+	BlockStatus  int    // what the rules that block answer with; 0 = there is none yet
 }
 
 // Changed reports whether anything was or would be written.
@@ -148,7 +150,6 @@ func (b *bootstrap) run(ctx context.Context) error {
 // complete puts in what was left out and checks the rest.
 func (cfg *BootstrapConfig) complete() error {
 	orElse(&cfg.Prefix, "weir-")
-	orElse(&cfg.BlockStatus, 429)
 	errs := checkNames(cfg.Scope, cfg.Prefix, cfg.WebACL)
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -163,7 +164,7 @@ func (cfg *BootstrapConfig) complete() error {
 		sum += n.IPv4 + n.IPv6
 	}
 	check(sum >= 1 && sum <= references, "%d IP sets: a rule group takes 1 to %d together", sum, references)
-	check(slices.Contains(blockStatuses(), cfg.BlockStatus), "block status %d: AWS WAF answers with one of %v", cfg.BlockStatus, blockStatuses())
+	check(cfg.BlockStatus == 0 || slices.Contains(blockStatuses(), cfg.BlockStatus), "block status %d: AWS WAF answers with one of %v", cfg.BlockStatus, blockStatuses())
 	errs = append(errs, checkHeaders(cfg.BlockHeaders), cfg.BlockBody.check(), cfg.Forwarded.check(),
 		checkImmunity("captcha", cfg.CaptchaImmunity, minCaptcha), checkImmunity("challenge", cfg.ChallengeImmunity, minChallenge))
 	check(cfg.WebACL != "" || !cfg.CreateWebACL, "a web ACL that is to be made needs a name")

@@ -25,6 +25,9 @@ const (
 // bodyKey names our custom response body in the rule group.
 const bodyKey = "weir-block"
 
+// usualBlockStatus is what a new rule answers with, unless another one is asked for.
+const usualBlockStatus = 429
+
 // blockStatuses are what AWS lets a block action answer with, successes and
 // redirections left out: they would be no block.
 func blockStatuses() []int {
@@ -142,7 +145,12 @@ func (cfg *BootstrapConfig) response(have *types.CustomResponse) *types.CustomRe
 	if have != nil {
 		out = *have
 	}
-	out.ResponseCode = aws.Int32(int32(cfg.BlockStatus))
+	switch {
+	case cfg.BlockStatus != 0:
+		out.ResponseCode = aws.Int32(int32(cfg.BlockStatus))
+	case out.ResponseCode == nil:
+		out.ResponseCode = aws.Int32(usualBlockStatus)
+	}
 	if cfg.BlockHeaders != nil {
 		out.ResponseHeaders = nil
 		for _, h := range cfg.BlockHeaders {

@@ -256,7 +256,11 @@ func (b *bootstrap) rule(word string, arns []string, have types.Rule) types.Rule
 		if a.Block != nil {
 			response = a.Block.CustomResponse
 		}
-		out.Action = &types.RuleAction{Block: &types.BlockAction{CustomResponse: b.cfg.response(response)}}
+		response = b.cfg.response(response)
+		out.Action = &types.RuleAction{Block: &types.BlockAction{CustomResponse: response}}
+		if !k.list || b.report.BlockStatus == 0 {
+			b.report.BlockStatus = int(*response.ResponseCode)
+		}
 	case actCaptcha:
 		out.Action = &types.RuleAction{Captcha: orNew(a.Captcha)}
 		if b.cfg.CaptchaImmunity > 0 {

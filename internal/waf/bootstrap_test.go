@@ -124,9 +124,16 @@ func TestBootstrapAddsSets(t *testing.T) {
 		}
 		cfg.Sets = blocks(1, 0) // what is there stays in the rules
 		expectDones(t, bootstrapped(t, s, cfg), "kept shop_block-v4-0, kept shop_block-v4-1, kept shop_block-v4-2, kept shop_block-v6-0, kept shop_bans")
+		cfg.BlockStatus = 0 // as it is
+		r = bootstrapped(t, s, cfg)
+		expectDones(t, r, "kept shop_block-v4-0, kept shop_block-v4-1, kept shop_block-v4-2, kept shop_block-v6-0, kept shop_bans")
+		if r.BlockStatus != 421 {
+			t.Errorf("kept: status %d", r.BlockStatus)
+		}
 		cfg.BlockStatus = 429
-		if d := bootstrapped(t, s, cfg).Items[4].Detail; d != "rule block blocks with status 429 and 0 header(s)" {
-			t.Errorf("changed: %s", d)
+		r = bootstrapped(t, s, cfg)
+		if d := r.Items[4].Detail; d != "rule block blocks with status 429 and 0 header(s)" || r.BlockStatus != 429 {
+			t.Errorf("changed: %s, status %d", d, r.BlockStatus)
 		}
 	})
 }
