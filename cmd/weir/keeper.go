@@ -280,16 +280,13 @@ func (k *keeper) keep(ctx context.Context) error {
 	}
 	begun := time.Now()
 	c := k.s.counts.Load()
-	cut, positions, err := k.cut(ctx, c, tenure)
+	var learnt bytes.Buffer // some MB, copied in a few ms
+	cut, positions, err := k.cut(ctx, c, tenure, &learnt)
 	if cut == nil {
 		return err
 	}
 	defer cut.Close()
 	k.m.pause.Observe(time.Since(begun).Seconds())
-	var learnt bytes.Buffer
-	if err := c.set.WriteLearnt(&learnt); err != nil {
-		return err
-	}
 	if err := k.s.source.Sure(); err != nil {
 		return err
 	}
@@ -314,9 +311,9 @@ func (k *keeper) keep(ctx context.Context) error {
 	return nil
 }
 
-// cut copies the state and tells how far it knows each shard. Without a cut there is
-// nothing to keep.
-func (k *keeper) cut(ctx context.Context, c *counts, tenure int64) (cut *detect.Cut, positions map[string]string, err error) {
+// cut copies the state, writes down what was learnt by then, and tells how far they know
+// each shard. Without a cut there is nothing to keep.
+func (k *keeper) cut(ctx context.Context, c *counts, tenure int64, learnt io.Writer) (cut *detect.Cut, positions map[string]string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cutWait)
 	defer cancel()
 	closed := k.s.source.Cut(ctx, func(now kinesis.Cut) {
@@ -328,7 +325,9 @@ func (k *keeper) cut(ctx context.Context, c *counts, tenure int64) (cut *detect.
 		if err = k.s.store.Commit(ctx); err != nil || k.same(positions) {
 			return
 		}
-		cut = c.engine.Cut()
+		if err = c.set.WriteLearnt(learnt); err == nil {
+			cut = c.engine.Cut()
+		}
 	})
 	return cut, positions, errors.Join(closed, err)
 }

@@ -58,12 +58,15 @@ func allowedBy(t *testing.T, file string) map[string]bool {
 // The service makes do with the rights that the README tells people to give it.
 func TestServiceStaysWithinItsRights(t *testing.T) {
 	allowed := rights(t)
-	for name, fanout := range map[string]string{"polling": "", "fan-out": "weir"} {
+	for name, environ := range map[string][]string{
+		"polling": nil, "fan-out": {"WEIR_KINESIS_FANOUT=weir"},
+		"snapshots": {"WEIR_STATE_SNAPSHOT=s3://states/weir", "WEIR_STATE_INTERVAL=1s", "WEIR_STATE_OWNER=000000000000"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex
 			recording := false
 			called := map[string]bool{}
-			server := awslocal.New(awslocal.Config{OnCall: func(c awslocal.Call) {
+			server := awslocal.New(awslocal.Config{S3: awslocal.S3Config{Buckets: []string{"states"}}, OnCall: func(c awslocal.Call) {
 				mu.Lock()
 				defer mu.Unlock()
 				if recording {
@@ -71,8 +74,7 @@ func TestServiceStaysWithinItsRights(t *testing.T) {
 				}
 			}})
 			cloud := standInAWS(server)
-			cfg := testSettings(t)
-			cfg.Kinesis.Fanout = fanout
+			cfg := testSettings(t, environ...)
 			if err := makeStream(t.Context(), cloud, cfg.Kinesis.Stream, 1); err != nil {
 				t.Fatal(err)
 			}
@@ -114,9 +116,15 @@ func TestServiceStaysWithinItsRights(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, action := range slices.Sorted(maps.Keys(called)) {
+				if action == "s3:ListObjectsV2" {
+					action = "s3:ListBucket" // as the right is called
+				}
 				if !allowed[action] {
 					t.Errorf("%s is called, and deploy/task-role.json does not allow it", action)
 				}
+			}
+			if name == "snapshots" && !called["s3:PutObject"] {
+				t.Error("no snapshot was kept")
 			}
 			if !called["wafv2:UpdateIPSet"] || !called["kinesis:ListShards"] {
 				t.Errorf("calls were not recorded: %v", called)
