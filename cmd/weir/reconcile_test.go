@@ -40,7 +40,8 @@ func TestUnplaced(t *testing.T) {
 // What is not to be written is told with its reason, and is no difference.
 func TestShownExcluded(t *testing.T) {
 	list := []waf.Excluded{
-		{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Reason: "action"}, {Prefix: netip.MustParsePrefix("192.0.2.2/32"), Reason: "action"},
+		{Prefix: netip.MustParsePrefix("192.0.2.1/32"), Reason: "action"},
+		{Prefix: netip.MustParsePrefix("192.0.2.2/32"), Reason: "action"},
 		{Prefix: netip.MustParsePrefix("10.0.0.0/8"), Reason: "special"},
 	}
 	diff := api.Diff{Target: "default", Excluded: excluded(list)}
