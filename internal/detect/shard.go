@@ -142,7 +142,13 @@ func (s *shard) pourEvent(e *event, hits []scenario.Hit, spots []spot, r *cloudf
 func (s *shard) pour(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Record) outcome {
 	l := &s.limits[hit.Scenario]
 	id := e.key.ident(hit.Scenario, hit.Group)
-	p, b := s.bucketOf(id, spot, e.at)
+	p, found := s.buckets.find(id, spot)
+	b := s.buckets.bucket(p)
+	if !found {
+		p, b = s.buckets.claim(id, spot, e.at)
+	} else if s.buckets.cut != nil {
+		s.buckets.save(p)
+	}
 	at, admission := b.admit(l, e.at)
 	switch admission {
 	case late:
@@ -172,15 +178,6 @@ func (s *shard) pour(e *event, hit *scenario.Hit, spot spot, r *cloudfront.Recor
 	dry, until := b.expiry(l)
 	s.buckets.keep(p, dry, until)
 	return outcomePoured
-}
-
-// bucketOf returns the bucket of an ident, which an event of the time at is about to
-// change. If there is none it makes one.
-func (s *shard) bucketOf(id ident, spot spot, at int64) (place, *bucket) {
-	if p, found := s.buckets.find(id, spot); found {
-		return p, s.buckets.edit(p)
-	}
-	return s.buckets.claim(id, spot, at)
 }
 
 // repeated reports whether the bucket holds the hit's distinct value already, and
@@ -222,7 +219,13 @@ func (s *shard) lower(e *event, hit *scenario.Hit, spot spot) {
 func (s *shard) shield(e *event, hit *scenario.Hit, spot spot) {
 	id := e.key.shieldIdent(s.plan.shields[hit.Scenario], hit.Group)
 	l := &s.limits[hit.Scenario]
-	p, b := s.bucketOf(id, spot, e.at)
+	p, found := s.buckets.find(id, spot)
+	b := s.buckets.bucket(p)
+	if !found {
+		p, b = s.buckets.claim(id, spot, e.at)
+	} else if s.buckets.cut != nil {
+		s.buckets.save(p)
+	}
 	if !b.guard(l, e.at) {
 		return
 	}

@@ -100,10 +100,13 @@ func (t *table) bucket(p place) *bucket { return &t.buckets[p.set][p.way] }
 // edit returns the bucket at a place for whoever is about to change it.
 func (t *table) edit(p place) *bucket {
 	if t.cut != nil {
-		t.cut.save(p.set*ways + p.way)
+		t.save(p)
 	}
 	return t.bucket(p)
 }
+
+// save keeps the bucket at a place, which is about to be changed, for the cut.
+func (t *table) save(p place) { t.cut.save(p.set*ways + p.way) }
 
 // A spot says where in a table a bucket is looked for.
 type spot struct {

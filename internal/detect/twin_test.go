@@ -222,14 +222,18 @@ func (w *twin) overflow(k twinKey, s *scenario.Scenario, r *cloudfront.Record, b
 	if most == 0 {
 		most = 20
 	}
+	queue := most
+	if s.CacheSize == 0 { // all that a full bucket holds
+		queue = min(max(most, s.Capacity+1), 256)
+	}
 	shielded := r.Time < w.shields[twinKey{k.owner, k.group, w.plan.shields[k.scenario]}]
 	last, ok := w.alerted[k]
 	hushed := ok && max(r.Time-last, last-r.Time) < s.Blackhole.Milliseconds()
 	if s.Group.Members && shielded {
 		return
 	}
-	good := !s.Queue || s.Kind == scenario.Conditional || !hushed && !shielded && !s.Group.Members && w.plan.judge(int(k.scenario), tail(b.samples, most)) ||
-		s.Group.Members && w.plan.judge(int(k.scenario), tail(b.samples, most))
+	good := !s.Queue || s.Kind == scenario.Conditional || !hushed && !shielded && !s.Group.Members && w.plan.judge(int(k.scenario), tail(b.samples, queue)) ||
+		s.Group.Members && w.plan.judge(int(k.scenario), tail(b.samples, queue))
 	a := Alert{
 		Scenario: s, Client: k.owner, Addr: r.Addr, At: r.Time, First: b.first, Events: b.events, Arrived: r.Arrived,
 		Samples: tail(b.samples, most),
