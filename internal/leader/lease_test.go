@@ -204,6 +204,28 @@ func TestPausedIntoAnOutage(t *testing.T) {
 	})
 }
 
+// Where every call fails at once, who waits to know whether he leads does not make
+// the process ask in a loop.
+func TestNoBusyAsking(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.run("a", nil)
+		w.until("leader", time.Second, a.leads)
+		resume := a.link.pause()
+		time.Sleep(20 * time.Second)
+		w.faults.Add(awslocal.Fault{Service: "dynamodb", For: time.Minute, Do: awslocal.FaultReset})
+		resume()
+		time.Sleep(50 * time.Second)
+		if n := testutil.ToFloat64(a.l.m.errors); n < 20 || n > 110 {
+			t.Errorf("%v calls in 50 s", n)
+		}
+		time.Sleep(12 * time.Second)
+		if silent := time.Since(w.last().at); !a.leads() || silent > time.Second {
+			t.Errorf("it does not go on after the outage: its last act was %v ago", silent)
+		}
+		a.stop()
+	})
+}
+
 // Answers that get lost after the write was applied do no harm, wherever.
 func TestLostAnswers(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -13,7 +13,8 @@ import (
 type Term struct {
 	lease    *Lease
 	epoch    uint64
-	revision int64 // owned by keep, by release when that has ended
+	revision int64     // owned by keep, by release when that has ended
+	tried    time.Time // when the latest write was begun; likewise
 	held     context.Context
 	lose     context.CancelCauseFunc
 	ask      chan struct{} // one slot: write now
@@ -105,7 +106,10 @@ func (t *Term) keep(ctx context.Context, look func()) {
 		select {
 		case <-ctx.Done():
 		case <-t.ask:
-			t.renew(ctx)
+			// Not again and again where calls fail at once: the next tick tries, too.
+			if time.Since(t.tried) >= t.lease.terms.tick()/4 {
+				t.renew(ctx)
+			}
 		case <-tick.C:
 			look()
 			if t.due() {
@@ -146,6 +150,7 @@ func (t *Term) write(ctx context.Context, release bool) error {
 	defer cancel()
 	t.revision++
 	begun := time.Now()
+	t.tried = begun
 	err := t.lease.table.write(ctx, t.epoch, t.revision, release)
 	t.lease.note(ctx, err, func(st *Status) { st.Confirmed = begun })
 
