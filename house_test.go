@@ -54,7 +54,7 @@ var outside = []struct {
 	imports string // a path, or the start of one that ends in a slash
 	by      []string
 }{
-	{"github.com/aws/", []string{"internal/source/kinesis", "internal/leader", "internal/snapshot", "internal/waf", "internal/awslocal", "internal/awshttp", "cmd", "bench"}},
+	{"github.com/aws/", []string{"internal/source/kinesis", "internal/leader", "internal/snapshot", "internal/waf", "internal/awslocal", "internal/awshttp", "internal/ban", "cmd", "bench"}},
 	{"github.com/vmware/", []string{"internal/source/kinesis"}},
 	{"modernc.org/", []string{"internal/ban"}},
 	{"net/http", []string{"internal/agent", "internal/api", "internal/awslocal", "internal/awshttp", "cmd", "bench"}},

@@ -18,10 +18,14 @@ type DynamoDBConfig struct {
 	// TableDelay is how long a table is CREATING before it is ACTIVE, and
 	// DELETING before it is gone. 0 = not at all.
 	TableDelay time.Duration
+
+	// BatchLimit is how many requests of a BatchWriteItem are carried out at most: the
+	// others are left unprocessed. 0 = all.
+	BatchLimit int
 }
 
 // dynamo is the DynamoDB stand-in: tables of items without secondary indexes,
-// streams or transactions. All reads are consistent, so it cannot show that a
+// streams or transactions, from which nothing expires. All reads are consistent, so it cannot show that a
 // client forgot to ask for one.
 type dynamo struct {
 	unlimited
@@ -38,10 +42,14 @@ func newDynamo(cfg Config) *dynamo {
 type dynamoAction func(d *dynamo, w http.ResponseWriter, body []byte) (any, error)
 
 var dynamoTable = map[string]dynamoAction{
-	"CreateTable":    on((*dynamo).createTable),
-	"DescribeTable":  on((*dynamo).describeTable),
-	"DeleteTable":    on((*dynamo).deleteTable),
-	"ListTables":     on((*dynamo).listTables),
+	"CreateTable":   on((*dynamo).createTable),
+	"DescribeTable": on((*dynamo).describeTable),
+	"DeleteTable":   on((*dynamo).deleteTable),
+	"ListTables":    on((*dynamo).listTables),
+
+	"DescribeTimeToLive": on((*dynamo).describeTTL),
+	"UpdateTimeToLive":   on((*dynamo).updateTTL),
+
 	"GetItem":        on((*dynamo).getItem),
 	"PutItem":        on((*dynamo).putItem),
 	"UpdateItem":     on((*dynamo).updateItem),

@@ -1,6 +1,7 @@
 package awslocal
 
 import (
+	"maps"
 	"slices"
 
 	"weir/internal/awslocal/expression"
@@ -15,8 +16,8 @@ type (
 		RequestItems map[string][]batchWrite
 	}
 	batchWrite struct {
-		PutRequest    *struct{ Item expression.Item }
-		DeleteRequest *struct{ Key expression.Item }
+		PutRequest    *struct{ Item expression.Item } `json:",omitempty"`
+		DeleteRequest *struct{ Key expression.Item }  `json:",omitempty"`
 	}
 	batchWriteItemOutput struct {
 		UnprocessedItems map[string][]batchWrite
@@ -41,7 +42,7 @@ func (b *batchWrite) keyed(t *table) (k rowKey, it expression.Item, err error) {
 }
 
 // batchWriteItem checks everything first: a batch with a mistake in it writes
-// nothing. It never leaves items unprocessed.
+// nothing. It leaves requests unprocessed only if it was told to.
 func (d *dynamo) batchWriteItem(in *batchWriteItemInput) (any, error) {
 	count := 0
 	for _, writes := range in.RequestItems {
@@ -60,7 +61,8 @@ func (d *dynamo) batchWriteItem(in *batchWriteItemInput) (any, error) {
 	defer d.mu.Unlock()
 	var apply []func()
 	out := batchWriteItemOutput{UnprocessedItems: map[string][]batchWrite{}}
-	for name, writes := range in.RequestItems {
+	for _, name := range in.tables() {
+		writes := in.RequestItems[name]
 		t, err := d.open(tableName{name}.table())
 		if err != nil {
 			return nil, err
@@ -83,8 +85,28 @@ func (d *dynamo) batchWriteItem(in *batchWriteItemInput) (any, error) {
 			out.ConsumedCapacity = append(out.ConsumedCapacity, c)
 		}
 	}
+	if most := d.cfg.DynamoDB.BatchLimit; most > 0 && len(apply) > most {
+		apply = apply[:most]
+		out.UnprocessedItems = in.behind(most)
+	}
 	for _, a := range apply {
 		a()
 	}
 	return out, nil
+}
+
+// tables are the names of the tables, in the order in which they are written to.
+func (in *batchWriteItemInput) tables() []string { return slices.Sorted(maps.Keys(in.RequestItems)) }
+
+// behind returns the requests behind the first n.
+func (in *batchWriteItemInput) behind(n int) map[string][]batchWrite {
+	left := make(map[string][]batchWrite)
+	for _, name := range in.tables() {
+		writes := in.RequestItems[name]
+		if skip := min(n, len(writes)); skip < len(writes) {
+			left[name] = writes[skip:]
+		}
+		n -= min(n, len(writes))
+	}
+	return left
 }

@@ -15,8 +15,9 @@ type table struct {
 	name, arn, id string
 	hash, sort    expression.Key
 	onDemand      bool
-	read, write   int64 // provisioned units; 0 when on demand
-	guarded       bool  // deletion protection
+	read, write   int64  // provisioned units; 0 when on demand
+	guarded       bool   // deletion protection
+	ttl           string // attribute by which items may expire, "" = none
 
 	created time.Time
 	ready   time.Time // ACTIVE from then on

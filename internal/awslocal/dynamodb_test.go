@@ -393,3 +393,60 @@ func FuzzBodies(f *testing.F) {
 		}
 	})
 }
+
+// What a batch leaves unprocessed is named, and is there after it was sent again.
+func TestDynamoLeavesRequestsUnprocessed(t *testing.T) {
+	client := newDynamoClient(New(Config{DynamoDB: DynamoDBConfig{BatchLimit: 2}}))
+	if _, err := client.CreateTable(t.Context(), leaseTable("leases")); err != nil {
+		t.Fatal(err)
+	}
+	requests := map[string][]types.WriteRequest{"leases": nil}
+	for i := range 5 {
+		requests["leases"] = append(requests["leases"], types.WriteRequest{PutRequest: &types.PutRequest{Item: attributes{"ShardID": str(strconv.Itoa(i))}}})
+	}
+	var left []int
+	for len(requests) > 0 {
+		out, err := client.BatchWriteItem(t.Context(), &dynamodb.BatchWriteItemInput{RequestItems: requests})
+		if err != nil {
+			t.Fatal(err)
+		}
+		requests = out.UnprocessedItems
+		left = append(left, len(requests["leases"]))
+	}
+	out, err := client.Scan(t.Context(), &dynamodb.ScanInput{TableName: aws.String("leases")})
+	if err != nil || len(out.Items) != 5 || !slices.Equal(left, []int{3, 1, 0}) {
+		t.Errorf("%d items, left %v, %v", len(out.Items), left, err)
+	}
+}
+
+func TestDynamoTimeToLive(t *testing.T) {
+	client := newDynamoClient(New(Config{}))
+	if _, err := client.CreateTable(t.Context(), leaseTable("leases")); err != nil {
+		t.Fatal(err)
+	}
+	set := func(enabled bool) error {
+		_, err := client.UpdateTimeToLive(t.Context(), &dynamodb.UpdateTimeToLiveInput{
+			TableName: aws.String("leases"), TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("ttl"), Enabled: &enabled},
+		})
+		return err
+	}
+	is := func() string {
+		out, err := client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: aws.String("leases")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out.TimeToLiveDescription.TimeToLiveStatus) + aws.ToString(out.TimeToLiveDescription.AttributeName)
+	}
+	wantCode(t, set(false), "ValidationException")
+	wantCode(t, set(true), "")
+	if got := is(); got != "ENABLEDttl" {
+		t.Error(got)
+	}
+	wantCode(t, set(true), "ValidationException")
+	wantCode(t, set(false), "")
+	if got := is(); got != "DISABLED" {
+		t.Error(got)
+	}
+	_, err := client.DescribeTimeToLive(t.Context(), &dynamodb.DescribeTimeToLiveInput{TableName: aws.String("nobody")})
+	wantCode(t, err, "ResourceNotFoundException")
+}

@@ -54,21 +54,18 @@ func (s *Store) Adopt(ctx context.Context, prefixes []netip.Prefix, action Actio
 
 // orphans returns those of prefixes that Adopt is to adopt.
 func (s *Store) orphans(ctx context.Context, prefixes []netip.Prefix, now time.Time) ([]netip.Prefix, error) {
-	known, err := s.storage.about(ctx, prefixes, now.Add(-liftedLife))
-	if err != nil {
-		return nil, err
-	}
-	skip := make(map[netip.Prefix]bool, len(prefixes))
-	for _, p := range known {
-		skip[p] = true
-	}
+	seen := make(map[netip.Prefix]bool)
 	var orphans []netip.Prefix
 	for _, p := range prefixes {
-		if skip[p] || checkPrefix(p) != nil || s.AllowedAny(p) || s.index.covered(p, millis(now), s.lists.Load().listed) {
+		if seen[p] || checkPrefix(p) != nil || s.AllowedAny(p) || s.index.covered(p, millis(now), s.lists.Load().listed) {
 			continue
 		}
-		skip[p] = true
+		seen[p] = true
 		orphans = append(orphans, p)
 	}
-	return orphans, nil
+	known, err := s.storage.about(ctx, orphans, now.Add(-liftedLife))
+	for _, p := range known {
+		seen[p] = false
+	}
+	return slices.DeleteFunc(orphans, func(p netip.Prefix) bool { return !seen[p] }), err
 }

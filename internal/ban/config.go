@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -34,12 +35,14 @@ const (
 
 // Config is what a Store is made from.
 type Config struct {
-	Path      string         // SQLite file; empty: memory only, nothing survives the process
-	Allowlist []netip.Prefix // masked; who is never banned
-	Lists     []string       // files of imported lists; see readList
-	Duration  time.Duration  // of a ban whose scenario has none; MinDuration to MaxDuration
-	Action    Action         // of a decision whose scenario has none; empty: Block
-	Retention time.Duration  // how long ended decisions are kept; 0: 30 days
+	Path      string           // SQLite file; empty, and no Table: memory only, nothing survives the process
+	Table     string           // of DynamoDB, which other processes may use at the same time; excludes Path
+	DynamoDB  *dynamodb.Client // to reach Table with
+	Allowlist []netip.Prefix   // masked; who is never banned
+	Lists     []string         // files of imported lists; see readList
+	Duration  time.Duration    // of a ban whose scenario has none; MinDuration to MaxDuration
+	Action    Action           // of a decision whose scenario has none; empty: Block
+	Retention time.Duration    // how long ended decisions are kept; 0: 30 days
 
 	// Public refuses decisions about addresses that are nobody's on the internet,
 	// as Reserved has them: at an edge they are the service's own, or a proxy's. A
@@ -95,6 +98,9 @@ func (c Config) withDefaults() (Config, error) {
 		if slices.Contains(c.Lists[:i], path) {
 			errs = append(errs, fmt.Errorf("imported list %s is named twice", path))
 		}
+	}
+	if c.Table != "" && (c.Path != "" || c.DynamoDB == nil) {
+		errs = append(errs, fmt.Errorf("table %s: there must be a client for it, and no file", c.Table))
 	}
 	if c.PerMinute < 0 {
 		errs = append(errs, fmt.Errorf("%d new decisions a minute: must not be negative", c.PerMinute))

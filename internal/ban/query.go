@@ -143,8 +143,8 @@ func (s *Store) List(ctx context.Context, q Query) (Page, error) {
 		if err != nil {
 			return Page{}, err
 		}
-	} else {
-		ds = s.active(f) // all of them are in memory
+	} else if ds = s.active(f); !s.isLoaded() { // all of them are in memory
+		return Page{}, errLoading
 	}
 	s.addHits(ds)
 	if len(ds) <= q.Limit {

@@ -122,17 +122,15 @@ func (s *Store) release(ctx context.Context, scenario string, drop bool) (int, e
 			return n, err
 		}
 	}
+	if s.Shared() { // each process counts for itself
+		if err := s.write(ctx, batch{closed: []string{cmp.Or(scenario, everyScenario)}}); err != nil {
+			return n, err
+		}
+	}
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if scenario == "" {
-		s.breakers.all.reset()
-		for _, b := range s.breakers.each {
-			b.reset()
-		}
-	} else {
-		s.breakers.of(scenario).reset()
-	}
+	s.closeBreaker(cmp.Or(scenario, everyScenario))
 	// What was decided meanwhile is not stored yet, and will be as it is then.
 	for i := range s.queue {
 		if e := s.known[s.queue[i].id]; s.queue[i].fresh && e.d.InForce(now) && which(e.d) {
@@ -145,6 +143,18 @@ func (s *Store) release(ctx context.Context, scenario string, drop bool) (int, e
 		}
 	}
 	return n, nil
+}
+
+// closeBreaker closes the breaker of a scenario, or all. mu is held.
+func (s *Store) closeBreaker(scenario string) {
+	if scenario != everyScenario {
+		s.breakers.of(scenario).reset()
+		return
+	}
+	s.breakers.all.reset()
+	for _, b := range s.breakers.each {
+		b.reset()
+	}
 }
 
 // freeAbout lets held decisions in force at now about prefixes be enforced, in one

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,9 +21,14 @@ const (
 // Run keeps house until ctx ends: it forgets ended decisions, in memory once the
 // records of their time have come, in the storage after Config.Retention; and it
 // tries again to store what nobody else's Commit has stored; it reads imported lists
-// again that have changed. What goes wrong is
+// again that have changed; and it learns what other processes decide. What goes wrong is
 // logged when it begins and when it ends. Its error is always nil.
 func (s *Store) Run(ctx context.Context) error {
+	if from, ok := s.storage.(followable); ok {
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		wg.Go(func() { s.followAll(ctx, from) })
+	}
 	sweep := time.NewTicker(sweepEvery)
 	defer sweep.Stop()
 	purge := time.NewTicker(purgeEvery)
@@ -128,7 +134,7 @@ func (s *Store) purge(ctx context.Context) error {
 	s.mu.Lock()
 	s.forgetEnded(millis(now.Add(-endedLife)))
 	s.mu.Unlock()
-	old := purge{ended: s.kept(), lifted: now.Add(-liftedLife), audit: now.Add(-auditLife)}
+	old := purge{ended: s.kept(), lifted: now.Add(-liftedLife), audit: now.Add(-auditLife), told: time.Now().Add(-feedLife)}
 	for {
 		more, err := s.storage.purge(ctx, old, purgeBatch)
 		if err != nil {

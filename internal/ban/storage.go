@@ -65,6 +65,7 @@ type purge struct {
 	ended  time.Time // decisions that ended before, and alerts that were to end before
 	lifted time.Time // unbans from before, and entries of the allowlist that ended before
 	audit  time.Time // entries of the audit log from before
+	told   time.Time // what other processes were told before
 }
 
 // batch is what one transaction stores, in this order.
@@ -76,10 +77,11 @@ type batch struct {
 	allow  []AllowEntry // new ones, or known ones of the same prefix and a lower version
 	alerts []Alert      // the context of one that made a decision is the decision's
 	audit  []Audit
+	closed []string // breakers that a person closed: of scenarios, or everyScenario; other processes are told, and nothing is stored
 }
 
 func (b *batch) empty() bool {
-	return len(b.put)+len(b.free)+len(b.end)+len(b.unban)+len(b.allow)+len(b.alerts)+len(b.audit) == 0
+	return len(b.put)+len(b.free)+len(b.end)+len(b.unban)+len(b.allow)+len(b.alerts)+len(b.audit)+len(b.closed) == 0
 }
 
 // ending ends a stored decision before its time.

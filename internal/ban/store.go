@@ -1,9 +1,11 @@
 package ban
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -51,6 +53,10 @@ type Store struct {
 	queue  []settled              // alerts decided on since the last Commit, oldest first
 	failed error                  // of the last attempt to store; nil: it worked
 
+	unheard error         // of the last attempt to learn what other processes decide; nil: it worked
+	overdue []ending      // that could not be stored; owned by who follows, under writing
+	loaded  chan struct{} // closed once what was decided before is in memory
+
 	allowed   map[netip.Prefix]AllowEntry // by people, those that were removed or are over among them
 	allowEnds int64                       // when the next of them is over, Unix ms; 0: none will be
 	budget    alertBudget
@@ -71,15 +77,20 @@ type settled struct {
 }
 
 // Open makes a Store and loads what its storage holds: every decision in force,
-// the ones that ended a short time ago, and the unbans. Decisions about what
-// AllowedAny keeps out by now are ended.
+// the ones that ended a short time ago, the unbans and the allowlist. Decisions about
+// what AllowedAny keeps out by now are ended. A table that does not answer is waited
+// for by Run, and by who calls Await; one that is not there, or is none of ours, is an
+// error.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	var st storage = newMemory()
-	if cfg.Path != "" {
+	switch {
+	case cfg.Table != "":
+		st = newTable(cfg.DynamoDB, cfg.Table, cfg.Retention, cfg.Logger)
+	case cfg.Path != "":
 		if st, err = openFile(ctx, cfg.Path, busyTimeout); err != nil {
 			return nil, err
 		}
@@ -99,6 +110,7 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 		fixed:     newFixed(cfg.Allowlist),
 		allowed:   make(map[netip.Prefix]AllowEntry),
 		allowNews: make(chan struct{}, 1),
+		loaded:    make(chan struct{}),
 		journal:   newJournal(),
 		writing:   make(chan struct{}, 1),
 		known:     make(map[string]*entry),
@@ -107,7 +119,8 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 	s.census.begin()
 	s.breakers = newBreakers(cfg, s.breakerOpened)
 	s.allow.Store(s.fixed)
-	if err := s.load(ctx); err != nil {
+	s.index.load(new(bart.Table[*held]))
+	if err := s.loadFirst(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.openLists(); err != nil {
@@ -115,6 +128,25 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 	}
 	s.metrics = newMetrics(cfg.Registerer, s)
 	return s, nil
+}
+
+// loadFirst loads, unless the storage is one that is waited for.
+func (s *Store) loadFirst(ctx context.Context) error {
+	limit := time.Duration(math.MaxInt64)
+	if s.storage.shared() {
+		limit = loadTimeout
+	}
+	patient, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := s.load(patient)
+	switch {
+	case err == nil:
+		close(s.loaded)
+	case s.storage.shared() && !errors.Is(err, errTable) && ctx.Err() == nil:
+		s.log.Error("decisions cannot be loaded: nothing is judged and no IP set is written before they are; it is tried again", zap.Error(err))
+		return nil
+	}
+	return err
 }
 
 func (s *Store) load(ctx context.Context) error {
@@ -158,8 +190,8 @@ func (s *Store) load(ctx context.Context) error {
 	for _, u := range found.unbans {
 		s.unbans.Insert(u.prefix, millis(u.at))
 	}
-	if s.cfg.Path != "" {
-		s.log.Info("decisions loaded", zap.String("file", s.cfg.Path), zap.Int("decisions", len(s.known)), zap.Int("ended_by_allowlist", len(b.end)))
+	if s.cfg.Path != "" || s.cfg.Table != "" {
+		s.log.Info("decisions loaded", zap.String("from", cmp.Or(s.cfg.Path, s.cfg.Table)), zap.Int("decisions", len(s.known)), zap.Int("ended_by_allowlist", len(b.end)))
 	}
 	if b.empty() {
 		return nil
@@ -200,12 +232,23 @@ func (s *Store) AllowedAny(p netip.Prefix) bool {
 	return s.allow.Load().OverlapsPrefix(p) || s.cfg.Public && reserved.Overlaps(p)
 }
 
-// Ready returns why decisions cannot be stored at the moment, nil when the last
-// attempt worked. Clients are banned all the while, but people see nothing of it.
+// Ready returns why decisions cannot be stored at the moment, or those of other
+// processes are not known; nil when the last attempts worked. Clients are banned all
+// the while, but people see nothing of it.
 func (s *Store) Ready() error {
+	if !s.isLoaded() {
+		return errLoading
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failed
+	return cmp.Or(s.failed, s.unheard)
+}
+
+// stuck reports whether the last attempt to store failed.
+func (s *Store) stuck() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed != nil
 }
 
 // Close stores what is pending and closes the storage. Its error tells how many
