@@ -8,9 +8,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/smithy-go/logging"
 	"go.uber.org/zap"
 
+	"weir/internal/awshttp"
 	"weir/internal/awslocal"
 )
 
@@ -31,6 +33,11 @@ func loadAWS(ctx context.Context, log *zap.Logger) (aws.Config, error) {
 		return cfg, errors.New("no AWS region: set AWS_REGION to the stream's region")
 	}
 	return cfg, nil
+}
+
+// newTables makes a client for tables of DynamoDB.
+func newTables(cloud aws.Config) *dynamodb.Client {
+	return dynamodb.NewFromConfig(cloud, func(o *dynamodb.Options) { o.HTTPClient = awshttp.New(o.HTTPClient) })
 }
 
 // standInAWS reaches stand-ins in the same process, without a port.

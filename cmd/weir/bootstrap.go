@@ -10,12 +10,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
 	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 	"go.uber.org/zap"
 
-	"weir/internal/awshttp"
+	"weir/internal/ban"
 	"weir/internal/config"
 	"weir/internal/source/kinesis"
 	"weir/internal/waf"
@@ -29,11 +28,11 @@ const bootstrapPatience = 15 * time.Minute
 // enforced: IP sets that stay empty cost nothing.
 const defaultSets = "block=2/1,count=1/1,list=1/1"
 
-const bootstrapAbout = `Makes what the service needs, where it is missing: the lease table, IP sets, a
-rule group with a rule for each pool of them, and a rule in the web ACL that uses
-it. What is there is kept, flags that are not given leave it as it is, and a second
-run changes nothing. -remove undoes it: the IP sets, which hold the bans, and the
-lease table stay.`
+const bootstrapAbout = `Makes what the service needs, where it is missing: the lease table, the table of
+decisions if WEIR_BAN_TABLE names one, IP sets, a rule group with a rule for each pool
+of them, and a rule in the web ACL that uses it. What is there is kept, flags that are
+not given leave it as it is, and a second run changes nothing. -remove undoes it: the
+IP sets, which hold the bans, and the tables stay.`
 
 // runBootstrap is `weir bootstrap`.
 func runBootstrap(ctx context.Context, w *world) error {
@@ -48,7 +47,7 @@ func runBootstrap(ctx context.Context, w *world) error {
 	removeSets := fs.Bool("remove-sets", false, "with -remove: delete the IP sets, too, and with them all bans")
 	force := fs.Bool("force", false, "with -remove: delete also what people added to the rule group and the IP sets")
 	dry := fs.Bool("dry-run", false, "change nothing, say what would be done")
-	loader := config.Register(fs, "kinesis", "waf", "logger")
+	loader := config.Register(fs, "kinesis", "ban", "waf", "logger")
 	cfg, log, cloud, err := enter(ctx, w, fs, loader)
 	if err != nil {
 		return err
@@ -83,7 +82,7 @@ func runBootstrap(ctx context.Context, w *world) error {
 	if err := answer.apply(fs, &provision); err != nil {
 		return err
 	}
-	report, err := bootstrap(ctx, cloud, newWAF(cloud, t), cfg.Kinesis.LeaseTable, provision)
+	report, err := bootstrap(ctx, cloud, newWAF(cloud, t), tablesOf(cfg), provision)
 	writeReport(w.stdout, report, *dry)
 	if is := report.BlockStatus; is != 0 && is != t.BlockStatus {
 		fmt.Fprintf(w.stderr, "the rules answer banned clients with status %d, as they did before, and the service takes %d for its own: run it with WEIR_WAF_BLOCK_STATUS=%[1]d, or this again with -waf-block-status %[2]d\n", is, t.BlockStatus)
@@ -104,17 +103,34 @@ func askedStatus(cfg *config.Config, t *config.Target) int {
 	return 0
 }
 
-// bootstrap makes what WAF needs and the lease table. The report tells what was
-// done until an error.
-func bootstrap(ctx context.Context, cloud aws.Config, client *wafv2.Client, leaseTable string, cfg waf.BootstrapConfig) (waf.Report, error) {
+// tableNames are the tables that a service needs.
+type tableNames struct {
+	leases string
+	bans   string // "" = none: decisions are kept in a file
+}
+
+func tablesOf(cfg *config.Config) tableNames {
+	return tableNames{leases: cfg.Kinesis.LeaseTable, bans: cfg.Ban.Table}
+}
+
+// bootstrap makes what WAF needs and the tables. The report tells what was done until
+// an error.
+func bootstrap(ctx context.Context, cloud aws.Config, client *wafv2.Client, names tableNames, cfg waf.BootstrapConfig) (waf.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, bootstrapPatience)
 	defer cancel()
 	report, err := waf.Bootstrap(ctx, client, cfg) // first, as it finds what makes no sense
 	if err != nil {
 		return report, err
 	}
-	table, err := bootstrapLeases(ctx, cloud, leaseTable, cfg.DryRun)
-	if err == nil {
+	table, err := bootstrapLeases(ctx, cloud, names.leases, cfg.DryRun)
+	if err != nil {
+		return report, err
+	}
+	report.Items = append(report.Items, table)
+	if names.bans == "" {
+		return report, nil
+	}
+	if table, err = bootstrapBans(ctx, cloud, names.bans, cfg.DryRun); err == nil {
 		report.Items = append(report.Items, table)
 	}
 	return report, err
@@ -123,7 +139,7 @@ func bootstrap(ctx context.Context, cloud aws.Config, client *wafv2.Client, leas
 // bootstrapLeases makes the lease table if it is missing, and tells of it.
 func bootstrapLeases(ctx context.Context, cloud aws.Config, name string, dry bool) (waf.Item, error) {
 	item := waf.Item{Kind: "lease table", Name: name, Done: waf.Kept}
-	tables := dynamodb.NewFromConfig(cloud, func(o *dynamodb.Options) { o.HTTPClient = awshttp.New(o.HTTPClient) })
+	tables := newTables(cloud)
 	there, err := kinesis.HasLeaseTable(ctx, tables, name)
 	if err != nil {
 		return item, err
@@ -133,6 +149,23 @@ func bootstrapLeases(ctx context.Context, cloud aws.Config, name string, dry boo
 	}
 	if !dry { // one that is there may not be ready
 		err = kinesis.CreateLeaseTable(ctx, tables, name)
+	}
+	return item, err
+}
+
+// bootstrapBans makes the table for decisions if it is missing, and tells of it.
+func bootstrapBans(ctx context.Context, cloud aws.Config, name string, dry bool) (waf.Item, error) {
+	item := waf.Item{Kind: "ban table", Name: name, Done: waf.Kept}
+	tables := newTables(cloud)
+	there, err := ban.HasTable(ctx, tables, name)
+	if err != nil {
+		return item, err
+	}
+	if !there {
+		item.Done = waf.Created
+	}
+	if !dry { // one that is there may not be ready
+		err = ban.CreateTable(ctx, tables, name)
 	}
 	return item, err
 }
@@ -176,7 +209,7 @@ func accountOf(role string) string {
 // bootstrapDemo prepares the stand-ins as a person would prepare an account.
 func bootstrapDemo(ctx context.Context, cloud aws.Config, cfg *config.Config) error {
 	t := cfg.Targets()[0]
-	_, err := bootstrap(ctx, cloud, newWAF(cloud, &t), cfg.Kinesis.LeaseTable, waf.BootstrapConfig{
+	_, err := bootstrap(ctx, cloud, newWAF(cloud, &t), tablesOf(cfg), waf.BootstrapConfig{
 		Scope: waftypes.ScopeCloudfront, Sets: map[string]waf.SetCount{"block": {IPv4: 1, IPv6: 1}},
 		BlockStatus: cfg.WAF.BlockStatus, WebACL: demoWebACL, Logger: zap.NewNop(),
 	})

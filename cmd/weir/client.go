@@ -11,9 +11,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"os/user"
 	"strings"
 	"time"
 
+	"weir/internal/api"
 	"weir/internal/config"
 )
 
@@ -103,6 +106,9 @@ func (c *client) call(ctx context.Context, method, path string, body, answer any
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
+	if who := whoami(); who != "" {
+		r.Header.Set(api.ActorHeader, who)
+	}
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
@@ -126,6 +132,19 @@ func (c *client) call(ctx context.Context, method, path string, body, answer any
 		return fmt.Errorf("%s does not answer as a Weir does: %w", c.base, err)
 	}
 	return nil
+}
+
+// whoami is who runs the command, for the audit log: USER@HOST, as far as that is known.
+func whoami() string {
+	u, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return u.Username
+	}
+	return u.Username + "@" + host
 }
 
 // refusal is the error that the service gives, in its own words.

@@ -16,7 +16,11 @@ import (
 func (m *market) ask(args ...string) (code int, stdout, stderr string) {
 	m.t.Helper()
 	var out, errs bytes.Buffer
-	args = append(args[:1:1], append([]string{"-api", "http://" + m.service.listener.Addr().String()}, args[1:]...)...)
+	words := 1 // of the command's name
+	if args[0] == "allowlist" && len(args) > 1 && !strings.HasPrefix(args[1], "-") {
+		words = 2
+	}
+	args = append(args[:words:words], append([]string{"-api", "http://" + m.service.listener.Addr().String()}, args[words:]...)...)
 	code = run(m.t.Context(), &world{args: args, stdin: new(bytes.Buffer), stdout: &out, stderr: &errs})
 	return code, out.String(), errs.String()
 }
@@ -86,6 +90,22 @@ targets:
 	m.want(exitOK, []string{"release"}, "breaker of all scenarios closed; 0 held decisions released")
 	m.want(exitOK, []string{"release", "-drop", "http-exploit-path"}, "breaker of scenario http-exploit-path closed; 0 held decisions dropped")
 	m.want(exitFailed, []string{"release", "http-exploit-bath"}, `the service says: there is no breaker of "http-exploit-bath"`)
+	m.want(exitOK, []string{"allowlist", "add", "-expires", "24h", "-comment", "office", "45.9.1.9"}, "45.9.1.9 is allowlisted, expires: ", "; 0 decisions ended")
+	m.want(exitFailed, []string{"allowlist", "add", "45.0.0.0/8"}, "the service says: 45.0.0.0/8 is wider than /16")
+	m.want(exitOK, []string{"allowlist"}, "VALUE", "45.9.1.9 ", "office")
+	m.want(exitOK, []string{"allowlist", "remove", "45.9.1.9"}, "45.9.1.9 is not allowlisted any more")
+	m.want(exitDiffers, []string{"allowlist", "remove", "45.9.1.9"}, "45.9.1.9 was not on the allowlist")
+	m.want(exitUsage, []string{"allowlist", "add"}, "say who")
+	m.want(exitUsage, []string{"allowlist", "check"}, `no "check"`)
+	m.want(exitOK, []string{"audit"}, "disallow", "allow", "45.9.1.9", "office", "drop", "flush", "@")
+	var alerts api.Alerts
+	if err := json.Unmarshal([]byte(m.want(exitOK, []string{"alerts", "-client", "45.9.1.3", "-json"})), &alerts); err != nil || len(alerts.Alerts) != 1 {
+		t.Fatalf("%v: %+v", err, alerts)
+	}
+	m.want(exitOK, []string{"alerts", "-scenario", "http-exploit-path"}, "45.9.1.3", "decision", alerts.Alerts[0].ID)
+	m.want(exitOK, []string{"alerts", alerts.Alerts[0].ID}, "45.9.1.3", `"samples"`)
+	m.want(exitFailed, []string{"alerts", "nobody"}, "the service says: there is no alert of this ID")
+
 	for _, call := range m.server.Calls() {
 		if call.Action == "UpdateIPSet" && call.Resource == "shop-block-v4-0" && call.Key == serviceKey {
 			t.Error("a dry run has written")

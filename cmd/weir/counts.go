@@ -43,7 +43,7 @@ func (s *service) count(seed seeded.Seed) error {
 		return err
 	}
 	c.flow = pipeline.New(pipeline.Config{
-		Format: s.format, Engine: c.engine, Allowed: s.store.Allowed, Commit: s.store.Commit,
+		Format: s.format, Engine: c.engine, Allowed: s.store.Allowed, Commit: s.commit,
 		Answers: append(blockStatuses(s.cfg), captchaStatus, challengeStatus), Answered: s.answered, Seen: s.store.Seen,
 		Watch: &s.watch, Logger: s.log.Named("pipeline"), Registerer: c.registry,
 	})

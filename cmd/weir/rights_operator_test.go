@@ -106,7 +106,7 @@ func TestOperatorsStayWithinTheirRights(t *testing.T) {
 		}
 		provision := func() {
 			t.Helper()
-			if _, err := bootstrap(t.Context(), cloud, client, "weir-leases", cfg); err != nil {
+			if _, err := bootstrap(t.Context(), cloud, client, tableNames{leases: "weir-leases", bans: "weir-bans"}, cfg); err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -61,6 +62,7 @@ func TestServiceStaysWithinItsRights(t *testing.T) {
 	for name, environ := range map[string][]string{
 		"polling": nil, "fan-out": {"WEIR_KINESIS_FANOUT=weir"},
 		"snapshots": {"WEIR_STATE_SNAPSHOT=s3://states/weir", "WEIR_STATE_INTERVAL=1s", "WEIR_STATE_OWNER=000000000000"},
+		"a table of decisions": {"WEIR_BAN_TABLE=weir-bans"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var mu sync.Mutex
@@ -151,4 +153,51 @@ func testSettings(t *testing.T, environ ...string) *config.Config {
 		t.Fatal(err)
 	}
 	return cfg
+}
+
+// What is done with the table of decisions needs each of the rights that the task has
+// to it, and no other.
+func TestTheTableOfDecisionsRights(t *testing.T) {
+	server := awslocal.New(awslocal.Config{})
+	tables := newTables(standInAWS(server))
+	if err := ban.CreateTable(t.Context(), tables, "weir-bans"); err != nil {
+		t.Fatal(err)
+	}
+	before := len(server.Calls())
+	s, err := ban.Open(t.Context(), ban.Config{Table: "weir-bans", DynamoDB: tables, Duration: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := netip.MustParsePrefix("192.0.2.1/32")
+	d, err := s.Add(t.Context(), ban.Decision{Prefix: p})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Allow(t.Context(), ban.AllowEntry{Prefix: p}, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.List(t.Context(), ban.Query{All: true, Limit: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Get(t.Context(), d.ID); err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	for _, c := range server.Calls()[before:] {
+		used["dynamodb:"+c.Action] = true
+		if c.Resource != "weir-bans" {
+			t.Errorf("%s of %q", c.Action, c.Resource)
+		}
+	}
+	allowed := map[string]bool{}
+	for _, s := range readPolicy(t, "task-role.json").Statement {
+		if strings.HasSuffix(s.Resource[0], ":table/weir-bans") {
+			for _, a := range s.Action {
+				allowed[a] = true
+			}
+		}
+	}
+	if !maps.Equal(used, allowed) {
+		t.Errorf("called: %v\nallowed: %v", slices.Sorted(maps.Keys(used)), slices.Sorted(maps.Keys(allowed)))
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
@@ -81,8 +82,12 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	}
 	s.format = format.WithClientBits(cfg.Detect.IPv6Prefix)
 	s.crawlers = newCrawlers(cfg, log.Named("agent"), reg)
+	file, tables := cfg.Ban.File, (*dynamodb.Client)(nil)
+	if cfg.Ban.Table != "" {
+		file, tables = "", newTables(cloud)
+	}
 	s.store, err = ban.Open(ctx, ban.Config{
-		Path: cfg.Ban.File, Allowlist: cfg.Ban.Allowlist, Lists: cfg.Ban.Lists, Duration: cfg.Ban.Duration,
+		Path: file, Table: cfg.Ban.Table, DynamoDB: tables, Allowlist: cfg.Ban.Allowlist, Lists: cfg.Ban.Lists, Duration: cfg.Ban.Duration,
 		Action: ban.Action(cfg.Ban.Action), Retention: cfg.Ban.History,
 		Public: true, PerMinute: cfg.Ban.BreakerPerMinute, Share: cfg.Ban.BreakerShare,
 		OnAlert: s.alerted, Logger: log.Named("ban"), Registerer: reg,
@@ -128,6 +133,15 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		return nil, err
 	}
 	return s, nil
+}
+
+// commit stores what was decided. Who shares a table goes on while it does not answer:
+// the leases are in DynamoDB, too, so that nothing is checkpointed meanwhile.
+func (s *service) commit(ctx context.Context) error {
+	if s.shared {
+		return s.store.CommitSoon(ctx)
+	}
+	return s.store.Commit(ctx)
 }
 
 // The statuses with which WAF asks a client for something, whatever the settings.
@@ -206,6 +220,9 @@ func (s *service) run(ctx context.Context) error {
 		}
 	})
 	writers.Go(func() {
+		if s.store.Await(writing) != nil {
+			return // told to stop
+		}
 		if err := s.write(writing); err != nil {
 			fail(err)
 		}
@@ -218,9 +235,12 @@ func (s *service) run(ctx context.Context) error {
 
 	s.log.Info("started", zap.String("version", version()), zap.String("stream", s.cfg.Kinesis.Stream),
 		zap.Stringer("api", s.listener.Addr()))
-	s.reading.Store(true)
-	readErr := s.source.Run(ctx, s.handle)
-	s.reading.Store(false)
+	var readErr error
+	if s.store.Await(ctx) == nil { // or it was told to stop before
+		s.reading.Store(true)
+		readErr = s.source.Run(ctx, s.handle)
+		s.reading.Store(false)
+	}
 	failure := context.Cause(ctx)
 	if errors.Is(failure, context.Canceled) {
 		failure = nil // told to stop
@@ -256,7 +276,7 @@ func (s *service) stopHTTP(ctx context.Context) {
 func (s *service) lifted(prefixes []netip.Prefix, _ time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	n, err := s.store.Lift(ctx, prefixes, s.cfg.Ban.Cooldown)
+	n, err := s.store.Lift(ban.WithActor(ctx, "somebody who edited an IP set"), prefixes, s.cfg.Ban.Cooldown)
 	some := zap.Stringers("first", prefixes[:min(len(prefixes), 20)])
 	if err != nil {
 		s.log.Error("unban what was removed from an IP set by hand", some, zap.Error(err))

@@ -71,6 +71,14 @@ func (s *server) routes() http.Handler {
 	guarded.Handle("/api/v1/flush", methods{http.MethodPost: s.deciding(s.flush)})
 	guarded.Handle("/api/v1/breakers", methods{http.MethodGet: s.listBreakers})
 	guarded.Handle("/api/v1/release", methods{http.MethodPost: s.deciding(s.release)})
+	guarded.Handle("/api/v1/allowlist", methods{
+		http.MethodGet:    s.listAllowlist,
+		http.MethodPost:   s.deciding(s.allow),
+		http.MethodDelete: s.deciding(s.disallow),
+	})
+	guarded.Handle("/api/v1/alerts", methods{http.MethodGet: s.listAlerts})
+	guarded.Handle("/api/v1/alerts/{id}", methods{http.MethodGet: s.getAlert})
+	guarded.Handle("/api/v1/audit", methods{http.MethodGet: s.listAudit})
 	if s.Writers != nil {
 		guarded.Handle("/api/v1/targets", methods{http.MethodGet: s.listTargets})
 		guarded.Handle("/api/v1/diff", methods{http.MethodGet: s.listDiffs})
@@ -85,7 +93,7 @@ func (s *server) routes() http.Handler {
 	open.Handle("/metrics", methods{http.MethodGet: metrics.ServeHTTP})
 	open.Handle("/healthz", methods{http.MethodGet: s.healthz})
 	open.Handle("/readyz", methods{http.MethodGet: s.readyz})
-	open.Handle("/api/", sameOrigin(authorized(s.Token, guarded)))
+	open.Handle("/api/", sameOrigin(authorized(s.Token, acting(guarded))))
 	open.HandleFunc("/api", notFound) // or it would be redirected to /api/, in HTML
 	open.HandleFunc("/", notFound)
 	return tidyPaths(open)

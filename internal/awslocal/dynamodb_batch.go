@@ -25,7 +25,13 @@ type (
 	}
 )
 
-func (*batchWriteItemInput) table() string { return "" }
+// table is the one table that a batch is about; "" if there are several.
+func (in *batchWriteItemInput) table() string {
+	if names := in.tables(); len(names) == 1 {
+		return tableName{names[0]}.table()
+	}
+	return ""
+}
 
 // keyed returns a write's key, and the item to put (nil: delete).
 func (b *batchWrite) keyed(t *table) (k rowKey, it expression.Item, err error) {

@@ -110,9 +110,16 @@ func (s *Store) followAll(ctx context.Context, from followable) {
 		s.mu.Lock()
 		s.unheard = err
 		s.mu.Unlock()
-		if err == nil && s.untold.Load() > 0 && s.stuck() { // it may work again
-			s.Commit(ctx) // what is wrong is told by Ready, and by Run
+		if err != nil || !s.stuck() {
+			continue
 		}
+		if s.untold.Load() > 0 {
+			s.Commit(ctx) // what is wrong is told by Ready, and by Run
+			continue
+		}
+		s.mu.Lock()
+		s.failed = nil // to follow, something was written: that others are to read what failed
+		s.mu.Unlock()
 	}
 }
 

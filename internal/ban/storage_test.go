@@ -21,6 +21,21 @@ import (
 // eachStorage runs a test over every storage there is: what it demands is what a
 // storage is.
 func eachStorage(t *testing.T, test func(t *testing.T, st storage)) {
+	eachSound(t, test)
+	// Calls fail, and some succeed unheard. In fake time, as they are tried again.
+	t.Run("dynamodb in trouble", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newCloud(t, awslocal.Config{DynamoDB: awslocal.DynamoDBConfig{BatchLimit: 20}})
+			for _, do := range []awslocal.FaultKind{awslocal.FaultThrottle, awslocal.FaultErrorAfter, awslocal.FaultResetAfter} {
+				w.server.Faults().Add(awslocal.Fault{Service: "dynamodb", Probability: 0.03, Do: do})
+			}
+			test(t, w.storage())
+		})
+	})
+}
+
+// eachSound runs it over those alone that work without trouble.
+func eachSound(t *testing.T, test func(t *testing.T, st storage)) {
 	t.Run("memory", func(t *testing.T) { test(t, newMemory()) })
 	t.Run("sqlite", func(t *testing.T) {
 		st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout)
@@ -31,16 +46,6 @@ func eachStorage(t *testing.T, test func(t *testing.T, st storage)) {
 		test(t, st)
 	})
 	t.Run("dynamodb", func(t *testing.T) { test(t, newCloud(t, awslocal.Config{}).storage()) })
-	// Calls fail, and some succeed unheard. In fake time, as they are tried again.
-	t.Run("dynamodb in trouble", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			w := newCloud(t, awslocal.Config{DynamoDB: awslocal.DynamoDBConfig{BatchLimit: 20}})
-			w.server.Faults().Add(awslocal.Fault{Service: "dynamodb", Probability: 0.02, Do: awslocal.FaultThrottle},
-				awslocal.Fault{Service: "dynamodb", Probability: 0.02, Do: awslocal.FaultErrorAfter},
-				awslocal.Fault{Service: "dynamodb", Probability: 0.02, Do: awslocal.FaultResetAfter})
-			test(t, w.storage())
-		})
-	})
 }
 
 // stored is a decision with every field set.
@@ -362,7 +367,7 @@ func TestStorageAudit(t *testing.T) {
 // Pages of any size make up the whole list, in order, while decisions are made
 // and purged in between.
 func TestStoragePages(t *testing.T) {
-	eachStorage(t, func(t *testing.T, st storage) {
+	eachSound(t, func(t *testing.T, st storage) {
 		s := testStore(t, Config{Now: newClock().Now}, st)
 		n := 0
 		rapid.Check(t, func(rt *rapid.T) {

@@ -58,6 +58,7 @@ type Config struct {
 		Adopt     time.Duration
 		Cooldown  time.Duration
 		File      string
+		Table     string // of DynamoDB; "" = none, File is used
 		History   time.Duration
 
 		BreakerPerMinute int     // 0 = any number
@@ -149,6 +150,7 @@ func (c *Config) settings() []setting {
 		{"WEIR_BAN_ADOPT", "1h", duration(&c.Ban.Adopt, time.Minute, 365*24*hour), "how long an address stays that an IP set holds at start and the store does not know"},
 		{"WEIR_BAN_COOLDOWN", "1h", duration(&c.Ban.Cooldown, 0, 7*24*hour), "how long no scenario bans a client again that a person took out of an IP set"},
 		{"WEIR_BAN_FILE", "weir.db", text(&c.Ban.File, "a file name", "file"), "SQLite file that decisions are kept in"},
+		{"WEIR_BAN_TABLE", "", table(&c.Ban.Table), "DynamoDB table that decisions are kept in, in place of the file; tasks that share it know what each of them decided"},
 		{"WEIR_BAN_HISTORY", "720h", duration(&c.Ban.History, hour, 10*365*24*hour), "how long decisions are kept after their end"},
 
 		{"WEIR_WAF_TARGETS", "", text(&c.WAF.Targets, "a file name", "file"), "YAML file that lists several targets to write bans to; what it leaves out of one is as the settings below say"},

@@ -61,6 +61,7 @@ var samples = map[string]string{
 	"WEIR_BAN_ADOPT":              "30m",
 	"WEIR_BAN_COOLDOWN":           "2h",
 	"WEIR_BAN_FILE":               "/var/lib/weir/a=b.db",
+	"WEIR_BAN_TABLE":              "bans",
 	"WEIR_BAN_HISTORY":            "1h30m",
 	"WEIR_WAF_TARGETS":            "testdata/targets.yaml",
 	"WEIR_WAF_SCOPE":              "REGIONAL",
@@ -393,7 +394,7 @@ func TestSections(t *testing.T) {
 	for _, v := range c.Values() {
 		names = append(names, v.Name)
 	}
-	if got, want := strings.Join(names, " "), "WEIR_LOG_FIELDS WEIR_BAN_DURATION WEIR_BAN_ACTION WEIR_BAN_STAGE WEIR_BAN_SIMULATE WEIR_BAN_ALLOWLIST WEIR_BAN_LISTS WEIR_BAN_BREAKER_PER_MINUTE WEIR_BAN_BREAKER_SHARE WEIR_BAN_ADOPT WEIR_BAN_COOLDOWN WEIR_BAN_FILE WEIR_BAN_HISTORY WEIR_SCENARIO_A_CAPACITY WEIR_SCENARIO_X_MODE"; got != want {
+	if got, want := strings.Join(names, " "), "WEIR_LOG_FIELDS WEIR_BAN_DURATION WEIR_BAN_ACTION WEIR_BAN_STAGE WEIR_BAN_SIMULATE WEIR_BAN_ALLOWLIST WEIR_BAN_LISTS WEIR_BAN_BREAKER_PER_MINUTE WEIR_BAN_BREAKER_SHARE WEIR_BAN_ADOPT WEIR_BAN_COOLDOWN WEIR_BAN_FILE WEIR_BAN_TABLE WEIR_BAN_HISTORY WEIR_SCENARIO_A_CAPACITY WEIR_SCENARIO_X_MODE"; got != want {
 		t.Errorf("Values has\n%s\nwant\n%s", got, want)
 	}
 	if want := map[string]string{"WEIR_SCENARIO_X_MODE": "off", "WEIR_SCENARIO_A_CAPACITY": "5"}; !reflect.DeepEqual(c.Scenario, want) {

@@ -55,6 +55,7 @@ func allowed() map[string]*rapid.Generator[string] {
 		"WEIR_BAN_ADOPT":             span(time.Minute, 8760*hour),
 		"WEIR_BAN_COOLDOWN":          span(0, 168*hour),
 		"WEIR_BAN_FILE":              of("weir.db", "/a b/c=d.db", "ü.db"),
+		"WEIR_BAN_TABLE":             rapid.StringMatching(`[a-zA-Z0-9_.-]{3,255}`),
 		"WEIR_BAN_HISTORY":           span(hour, 87600*hour),
 		"WEIR_WAF_TARGETS":           of("targets.yaml", "/a b/c=d"),
 		"WEIR_WAF_SCOPE":             of("CLOUDFRONT", "REGIONAL"),
