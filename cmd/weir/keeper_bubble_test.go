@@ -1,0 +1,122 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	kinesistypes "github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"weir/internal/awslocal"
+)
+
+// A process that is stopped for long, one that takes over meanwhile, and a third that
+// finds its snapshot damaged: each record is counted once in what lives on.
+func TestStateInABucket(t *testing.T) {
+	inStreet(t, func(t *testing.T, w *street) {
+		api := s3.NewFromConfig(w.cloud)
+		if _, err := api.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("states")}); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "slow.yaml")
+		if err := os.WriteFile(file, []byte(slow), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		environ := []string{"WEIR_SCENARIOS=" + file, "WEIR_STATE_SNAPSHOT=s3://states/weir", "WEIR_STATE_MEMORY=16MiB"}
+		id := 0
+		ask := func(times int, clients ...string) {
+			in := &kinesis.PutRecordsInput{StreamName: aws.String("log")}
+			for range times {
+				for _, c := range clients {
+					id++
+					line := fmt.Sprintf("%d.000\t%s\t200\tGET\twww.example.com\t/slow\trequest-%d\tHTTP/1.1\tcurl/8", time.Now().Unix(), c, id)
+					in.Records = append(in.Records, kinesistypes.PutRecordsRequestEntry{Data: []byte(line), PartitionKey: aws.String(fmt.Sprint(id))})
+				}
+			}
+			if _, err := kinesis.NewFromConfig(w.cloud).PutRecords(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const patient, careful = "45.10.1.1", "46.10.1.1" // ten requests, and nine
+		names := func() (list []string) {
+			out, err := api.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("states")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range out.Contents {
+				list = append(list, *o.Key)
+			}
+			return list
+		}
+		age := func(r *resident) time.Duration { return time.Duration(r.s.keeper.age() * float64(time.Second)) }
+
+		first := w.moveIn(observer{}, nil, environ...)
+		ask(4, patient, careful)
+		w.until("a snapshot", 30*time.Second, func() bool { return len(names()) > 0 })
+		ask(2, patient, careful) // in no snapshot before the process is stopped
+		time.Sleep(3 * time.Second)
+		resume := first.line.pause()
+		second := w.moveIn(observer{}, nil, environ...)
+		w.until("a takeover", time.Minute, second.reads)
+		ask(2, patient, careful)
+		time.Sleep(20 * time.Second)
+		before := len(names())
+		resume() // and wants to keep what it has
+		time.Sleep(40 * time.Second)
+		if before == 0 || age(second) > 15*time.Second || len(second.s.keeper.trouble()) != 0 {
+			t.Errorf("the latest snapshot is %v old: %v", age(second), second.s.keeper.trouble())
+		}
+		if first.reads() {
+			t.Error("two processes read the stream")
+		}
+		// While the bucket answers nobody, counting goes on, and is seen to be in danger.
+		w.faults.Add(awslocal.Fault{Service: "s3", Do: awslocal.FaultError, For: time.Minute})
+		ask(1, patient, careful) // nine by now
+		time.Sleep(50 * time.Second)
+		if !contains(second.reasons(), "the latest snapshot is") {
+			t.Errorf("reasons = %q", second.reasons())
+		}
+		time.Sleep(25 * time.Second)
+		if age(second) > 15*time.Second {
+			t.Errorf("the latest snapshot is %v old", age(second))
+		}
+		first.cancel()
+		<-first.done // with an error or without: it had led
+		if took := second.stop(); took > 5*time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+
+		list := names()
+		if len(list) != 3 {
+			t.Fatalf("the bucket has %q", list)
+		}
+		_, err := api.PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket: aws.String("states"), Key: &list[2], Body: strings.NewReader("WEIRSNAP and what somebody thought of it"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		third := w.moveIn(observer{}, nil, environ...)
+		w.until("the shards", time.Minute, third.reads)
+		time.Sleep(time.Second)
+		if !contains(third.reasons(), "snapshot refused") {
+			t.Errorf("reasons = %q", third.reasons())
+		}
+		ask(1, patient)
+		w.until("a ban", 30*time.Second, func() bool { return w.holds(patient) })
+		time.Sleep(30 * time.Second)
+		if w.holds(careful) {
+			t.Error("nine requests led to a ban")
+		}
+		if reasons := third.s.keeper.trouble(); len(reasons) != 0 {
+			t.Errorf("reasons = %q", reasons)
+		}
+		third.stop()
+	})
+}
