@@ -61,7 +61,7 @@ func TestServiceStaysWithinItsRights(t *testing.T) {
 	allowed := rights(t)
 	for name, environ := range map[string][]string{
 		"polling": nil, "fan-out": {"WEIR_KINESIS_FANOUT=weir"},
-		"snapshots": {"WEIR_STATE_SNAPSHOT=s3://states/weir", "WEIR_STATE_INTERVAL=1s", "WEIR_STATE_OWNER=000000000000"},
+		"snapshots":            {"WEIR_STATE_SNAPSHOT=s3://states/weir", "WEIR_STATE_INTERVAL=1s", "WEIR_STATE_OWNER=000000000000"},
 		"a table of decisions": {"WEIR_BAN_TABLE=weir-bans"},
 	} {
 		t.Run(name, func(t *testing.T) {
