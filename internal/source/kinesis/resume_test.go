@@ -340,7 +340,11 @@ func TestCut(t *testing.T) {
 			}
 			return w.note(ctx, lines, arrived)
 		}, nil)
-		handled := func() int { lost, _ := w.audit(); return w.put - lost }
+		handled := func() int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.handled)
+		}
 		var wg sync.WaitGroup
 		wg.Go(func() { w.trickle(10, 20*time.Millisecond, 15*time.Second) })
 		time.Sleep(2 * time.Second)
