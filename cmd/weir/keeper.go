@@ -278,6 +278,13 @@ func (k *keeper) keep(ctx context.Context) error {
 	if idle || len(k.s.source.Status().Shards) == 0 {
 		return nil
 	}
+	// Before anybody has to wait: where decisions cannot be stored there is nothing to keep.
+	limited, cancel := context.WithTimeout(ctx, cutWait)
+	err := k.s.store.Commit(limited)
+	cancel()
+	if err != nil {
+		return err
+	}
 	begun := time.Now()
 	c := k.s.counts.Load()
 	var learnt bytes.Buffer // some MB, copied in a few ms
