@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"weir/internal/awslocal"
+)
+
+// A moment is when a task is killed: at a time, or at one of its calls to AWS.
+type moment struct {
+	action string // "UpdateIPSet"; "" = at any time
+	after  bool   // AWS has carried the call out, and the task never learns of it
+}
+
+func (m moment) String() string {
+	switch {
+	case m.action == "":
+		return "at a time of no importance"
+	case m.after:
+		return "after " + m.action + " was carried out"
+	}
+	return "before " + m.action + " was carried out"
+}
+
+// moments are those at which something is half done. A bare time comes often, too:
+// it is most likely in the middle of a batch.
+var moments = []moment{
+	{}, {}, {},
+	{"UpdateIPSet", false},
+	{"UpdateIPSet", true},
+	{"UpdateItem", false}, // checkpoints, renewals and decisions
+	{"UpdateItem", true},
+	{"BatchWriteItem", true},
+	{"PutItem", true},
+	{"PutObject", false}, // snapshots, where they are in S3
+	{"PutObject", true},
+	{"GetRecords", true},
+}
+
+func pickMoment(rnd *rand.Rand) moment { return moments[rnd.IntN(len(moments))] }
+
+// A gate stands before the stand-ins. It kills a task at a call of its own, and sees
+// checkpoints move.
+type gate struct {
+	server http.Handler
+	tables *dynamodb.Client // in process
+	leases string
+
+	mu      sync.Mutex
+	key     string // access key of the task to be killed; "" = none
+	at      moment
+	kill    func()
+	seen    map[string]string // checkpoints by shard
+	rewinds int
+}
+
+// arm has the task with that access key killed at its next call of that kind.
+func (g *gate) arm(key string, at moment, kill func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.key, g.at, g.kill = key, at, kill
+}
+
+// disarm takes that back, and reports whether it was still to come.
+func (g *gate) disarm() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	armed := g.key != ""
+	g.key = ""
+	return armed
+}
+
+// due takes the kill that a call meets.
+func (g *gate) due(r *http.Request) (kill func(), after bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.key == "" || !strings.Contains(r.Header.Get("Authorization"), "Credential="+g.key+"/") || actionOf(r) != g.at.action {
+		return nil, false
+	}
+	g.key = ""
+	return g.kill, g.at.after
+}
+
+// actionOf names what a call asks for; of S3 by its method alone.
+func actionOf(r *http.Request) string {
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		return target[strings.LastIndexByte(target, '.')+1:]
+	}
+	if r.Method == http.MethodPut {
+		return "PutObject"
+	}
+	return ""
+}
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	kill, after := g.due(r)
+	if kill != nil {
+		if after {
+			g.server.ServeHTTP(httptest.NewRecorder(), r.WithContext(context.WithoutCancel(r.Context())))
+		} else {
+			_, _ = io.Copy(io.Discard, r.Body) // whatever comes of it, the task is gone
+		}
+		kill()
+		panic(http.ErrAbortHandler)
+	}
+	g.server.ServeHTTP(w, r)
+	switch actionOf(r) {
+	case "UpdateItem", "PutItem", "DeleteItem", "BatchWriteItem":
+		g.look()
+	}
+}
+
+// look compares all checkpoints with what they were.
+func (g *gate) look() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := g.tables.Scan(ctx, &dynamodb.ScanInput{TableName: &g.leases, ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		return // there is no table before the bootstrap
+	}
+	for _, item := range out.Items {
+		shard, _ := item["ShardID"].(*types.AttributeValueMemberS)
+		checkpoint, _ := item["Checkpoint"].(*types.AttributeValueMemberS)
+		if shard == nil || checkpoint == nil {
+			continue
+		}
+		if old := g.seen[shard.Value]; less(checkpoint.Value, old) {
+			g.rewinds++
+		}
+		g.seen[shard.Value] = checkpoint.Value
+	}
+}
+
+// less compares sequence numbers, which are decimal numbers of any length.
+func less(a, b string) bool {
+	if a == "SHARD_END" || b == "SHARD_END" {
+		return a != b && b == "SHARD_END"
+	}
+	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
+	return len(a) < len(b) || len(a) == len(b) && a < b
+}
+
+func newGate(server *awslocal.Server, cloud aws.Config, leases string) *gate {
+	return &gate{server: server, tables: dynamodb.NewFromConfig(cloud), leases: leases, seen: make(map[string]string)}
+}
