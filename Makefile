@@ -27,7 +27,7 @@ export CGO_ENABLED := 0
 # The build stamps the revision into the binary where git can tell it.
 NOVCS := $(shell git rev-parse --quiet --verify HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: help build demo test check fmt format fix vet lint deadcode race fuzz vuln image-check bench waf-sim microbench docs clean
+.PHONY: help build demo test check fmt format fix vet lint deadcode race fuzz vuln image-check bench waf-sim chaos scale microbench docs clean
 
 help: ## list this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,7 +43,7 @@ test: ## every test, and the parser's in the SIMD build; prints what was skipped
 	$(SIMD) go test ./internal/cloudfront
 
 # One after the other, soonest to know first: each has work for all cores.
-check: format fix vet lint deadcode test race fuzz vuln image-check ## what CI runs: all of format to image-check
+check: format fix vet lint deadcode test race chaos fuzz vuln image-check ## what CI runs: all of format to image-check
 .NOTPARALLEL:
 
 format: ## fail where "make fmt" would change something
@@ -103,6 +103,16 @@ bench: ## what a record costs, held against the bars (ARGS="-rounds 3 -clients 0
 waf-sim: ## the WAF writer on virtual time, held against the bars, one line of JSON a case (ARGS="-case burst"): three minutes
 	@go test -c -o bin/wafsim ./bench/wafsim
 	@bin/wafsim -full $(ARGS)
+
+# How many kills, and what draws them: another seed each time unless one is given.
+KILLS ?= 50
+SEED  ?=
+
+chaos: ## kill -9 at random and chosen moments, and audit what became of the bans (KILLS=500 SEED=7): three minutes
+	go run ./bench/chaos -kills $(KILLS) $(if $(SEED),-seed $(SEED))
+
+scale: ## what a record costs over more shards, clients and tasks (ARGS="-case shard"): ten minutes, and 8 GB of memory
+	go run ./bench/scale $(ARGS)
 
 microbench: ## what its parts cost
 	go test -run '^$$' -bench . $(PKGS)
