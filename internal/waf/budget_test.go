@@ -62,7 +62,7 @@ func TestABusyWriterLeavesTheSlotToTheOlderBusiness(t *testing.T) {
 		busy, calm := newLedger(t), newLedger(t)
 		accepted := make(map[netip.Prefix]time.Time)
 		run := func(l *ledger, sets string) *running {
-			cfg, stop := l.config()
+			cfg, stop := l.config(0)
 			t.Cleanup(stop)
 			cfg.Client, cfg.Scope, cfg.Sets, cfg.Target, cfg.Budget, cfg.WritesPerSecond = f, "CLOUDFRONT", []string{sets}, sets, budgets, 1
 			cfg.Accepted = func(list []netip.Prefix, at time.Time) {

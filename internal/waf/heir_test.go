@@ -47,7 +47,7 @@ func heirs(t *testing.T, first string, story func(t *testing.T, f *fakeWAF, beco
 		f.add("weir-captcha-v4-0", types.IPAddressVersionIpv4)
 		f.add("weir-count-v4-0", types.IPAddressVersionIpv4)
 		l := newLedger(t)
-		cfg, stop := l.config()
+		cfg, stop := l.config(0)
 		defer stop()
 		cfg.Client, cfg.Scope, cfg.Sets, cfg.Grace = f, types.ScopeCloudfront, []string{"weir-"}, 30*time.Second
 		w := start(t, cfg)

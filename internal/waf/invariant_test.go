@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"reflect"
 	"runtime"
 	"strconv"
 	"testing"
@@ -52,14 +53,33 @@ func seeds(t *testing.T, n int, run func(t *testing.T, seed uint64)) {
 // Every lock token's history, as the clients saw it, must be that of a register.
 func TestInvariants(t *testing.T) {
 	seeds(t, quickSeeds, func(t *testing.T, seed uint64) {
-		// One thread: what happens at the same moment happens in the same order again.
-		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-		var book *tokenBook
-		synctest.Test(t, func(t *testing.T) { book = live(t, seed) })
-		if _, err := book.check(); err != nil {
+		if _, err := repeatable(t, seed).book.check(); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// repeatable lives a day as it is lived every time: everybody acts in moments of
+// their own, and of what runs at one, on one thread, the order is the same again.
+func repeatable(t *testing.T, seed uint64) (d *day) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	synctest.Test(t, func(t *testing.T) { d = live(t, seed) })
+	return d
+}
+
+// TestADayRepeats: a failing seed is of use only when it fails again.
+func TestADayRepeats(t *testing.T) {
+	for seed := uint64(1); ; seed++ {
+		one := repeatable(t, seed)
+		if len(one.targets) < 2 { // more Writers have more to do at the same moment
+			continue
+		}
+		first, second := one.server.WAF().Writes(), repeatable(t, seed).server.WAF().Writes()
+		if !reflect.DeepEqual(first, second) {
+			t.Errorf("seed %d: %d writes, and another time %d others", seed, len(first), len(second))
+		}
+		return
+	}
 }
 
 // quickSeeds is how many days every test run has.
@@ -77,7 +97,7 @@ type day struct {
 	faulty bool
 }
 
-func live(t *testing.T, seed uint64) *tokenBook {
+func live(t *testing.T, seed uint64) *day {
 	rng := rand.New(rand.NewPCG(seed, 99))
 	d := &day{simAccount: newSimAccount(t, seed, rng), t: t, rng: rng, whim: rand.New(rand.NewPCG(seed, 98))}
 	d.meddle = d.meddles
@@ -103,7 +123,7 @@ func live(t *testing.T, seed uint64) *tokenBook {
 	d.settle()
 	d.latency()
 	d.pace()
-	return d.book
+	return d
 }
 
 func (d *day) lead() {

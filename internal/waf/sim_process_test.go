@@ -18,6 +18,16 @@ var (
 	errKilled   = errors.New("killed")
 )
 
+// moments are a share of time, of one nanosecond in every so many, that nobody else has:
+// what is due at one moment happens in any order, and a day is to be repeated.
+type moments int64
+
+// after gives the first moment of them that is not before t.
+func (p moments) after(t time.Time) time.Time {
+	const grid = 10_000 // more than the Writers of a day need
+	return t.Add(time.Duration((int64(p) - t.UnixNano()%grid + grid) % grid))
+}
+
 // simProcess is a process with a Writer for each target, and one budget.
 type simProcess struct {
 	t       *testing.T
@@ -41,8 +51,10 @@ func (a *simAccount) start(l *ledger, epoch uint64) *simProcess {
 	p := &simProcess{t: a.t, account: a, book: a.book, epoch: epoch}
 	budget := NewBudgets()
 	for i, target := range a.targets {
-		cfg, stop := l.config()
-		cfg.Client = &simLink{process: p, rng: rand.New(rand.NewPCG(a.seed, 1000*uint64(i+1)+epoch)), client: a.client(), known: make(map[string]map[netip.Prefix]bool)}
+		a.places += 3 // to wake up, to hear of changes, and for calls
+		cfg, stop := l.config(a.places + 1)
+		link := &simLink{process: p, own: a.places + 2, rng: rand.New(rand.NewPCG(a.seed, 1000*uint64(i+1)+epoch)), client: a.client(), known: make(map[string]map[netip.Prefix]bool)}
+		cfg.Client = link
 		cfg.Scope, cfg.Sets, cfg.Target, cfg.Budget = target.scope, []string{target.prefix}, target.prefix, budget
 		cfg.WritesPerSecond, cfg.Grace, cfg.DriftPeriod, cfg.Capacity = a.rate, a.grace, a.period, a.capacity
 		cfg.Epoch = func() uint64 { return epoch }
@@ -50,11 +62,13 @@ func (a *simAccount) start(l *ledger, epoch uint64) *simProcess {
 		if err != nil {
 			a.t.Fatal(err)
 		}
+		w.wakes = a.places.after
 		ctx, cancel := context.WithCancel(context.Background())
 		r := &running{w, cancel, make(chan struct{})}
 		p.writers, p.stops, p.errs = append(p.writers, r), append(p.stops, stop), append(p.errs, nil)
 		go func() {
 			defer close(r.done)
+			time.Sleep(time.Until(w.wakes(time.Now())))
 			p.errs[i] = w.Run(ctx)
 		}()
 	}
@@ -140,6 +154,7 @@ func (p *simProcess) deposed() bool {
 // lock token.
 type simLink struct {
 	process *simProcess
+	own     moments
 	rng     *rand.Rand
 	client  *wafv2.Client
 	known   map[string]map[netip.Prefix]bool // what it last saw in each set, or put there
@@ -150,9 +165,9 @@ type simLink struct {
 func (l *simLink) pause(ctx context.Context) (cut error) {
 	p := l.process
 	fence.Add(1)
-	d := 5*time.Millisecond + time.Duration(l.rng.IntN(90_000_000)) // hardly ever the same twice
+	at := time.Now().Add(5*time.Millisecond + time.Duration(l.rng.IntN(90_000_000))) // hardly ever the same twice
 	select {
-	case <-time.After(d):
+	case <-time.After(time.Until(l.own.after(at))):
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -161,6 +176,7 @@ func (l *simLink) pause(ctx context.Context) (cut error) {
 	p.mu.Unlock()
 	if stopped != nil {
 		<-stopped
+		time.Sleep(time.Until(l.own.after(time.Now())))
 	}
 	return ctx.Err()
 }

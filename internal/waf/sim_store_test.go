@@ -25,7 +25,7 @@ type ledger struct {
 
 	journal []netip.Prefix
 	trimmed uint64 // entries of the journal that are forgotten
-	wake    []chan struct{}
+	wake    []*subscription
 	full    func() bool // whether the disk is, now
 }
 
@@ -43,12 +43,20 @@ func (l *ledger) changed(list ...netip.Prefix) {
 	if n := len(l.journal); n > 64 {
 		l.journal, l.trimmed = l.journal[n-32:], l.trimmed+uint64(n-32)
 	}
-	for _, c := range l.wake {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
+	for _, s := range l.wake {
+		time.AfterFunc(time.Until(s.own.after(time.Now())), func() {
+			select {
+			case s.c <- struct{}{}:
+			default:
+			}
+		})
 	}
+}
+
+// subscription is a Writer's to what changes: it hears of it in a moment of its own.
+type subscription struct {
+	c   chan struct{}
+	own moments
 }
 
 func (l *ledger) ban(list ...Entry) {
@@ -199,15 +207,15 @@ func (l *ledger) ended(p netip.Prefix) (time.Time, bool) {
 func (l *ledger) removed(list []netip.Prefix, _ time.Time) { l.unban(list...) }
 
 // config is that of a Writer that reads the ledger; stop ends its subscription.
-func (l *ledger) config() (cfg Config, stop func()) {
+func (l *ledger) config(at moments) (cfg Config, stop func()) {
 	c := make(chan struct{}, 1)
 	l.mu.Lock()
-	l.wake = append(l.wake, c)
+	l.wake = append(l.wake, &subscription{c, at})
 	l.mu.Unlock()
 	gone := func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.wake = slices.DeleteFunc(l.wake, func(o chan struct{}) bool { return o == c })
+		l.wake = slices.DeleteFunc(l.wake, func(o *subscription) bool { return o.c == c })
 	}
 	return Config{
 		Wanted: l.wanted, Changes: l.since, Lookup: l.lookup, Changed: c, Allowed: l.allowed,

@@ -22,7 +22,8 @@ type Writer struct {
 	metrics *metrics
 	started time.Time
 
-	nudge chan struct{} // Reconcile was called
+	nudge chan struct{}             // Reconcile was called
+	wakes func(time.Time) time.Time // moves the times to wake up at, so that a simulation can be repeated; nil = not
 	loop  watchdog.Loop
 
 	mu       sync.Mutex // of plan; not held during a call of AWS
@@ -177,6 +178,9 @@ func (w *Writer) do(ctx context.Context, st step) {
 func (w *Writer) wait(ctx context.Context, until time.Time) {
 	w.loop.Waits()
 	defer w.loop.Works()
+	if w.wakes != nil {
+		until = w.wakes(until)
+	}
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
 	select {
