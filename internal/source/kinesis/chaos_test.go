@@ -5,6 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,13 +31,10 @@ type chaos struct {
 
 func TestChaos(t *testing.T) {
 	modes := map[string]func(*Config){"one": nil, "share": shared, "fan-out": fanned}
-	seeds := 3
-	if testing.Short() {
-		seeds = 2
-	}
 	for mode, change := range modes {
-		for seed := range seeds {
+		for _, seed := range seeds(t, 2) {
 			t.Run(fmt.Sprintf("%s/%d", mode, seed), func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					c := &chaos{
 						w: newWorld(t, 3, awslocal.Config{Kinesis: awslocal.KinesisConfig{
@@ -41,12 +42,48 @@ func TestChaos(t *testing.T) {
 						}}),
 						dice: rand.New(rand.NewPCG(uint64(seed), 1)), change: change,
 					}
-					if seed > 0 {
+					if seed > 0 { // who keeps no state is watched, too
 						c.vault = newVault()
+						c.change = both(change, func(c *Config) { c.Poll = time.Second })
 					}
 					c.run()
 				})
 			})
+		}
+	}
+}
+
+// seeds are those that random runs begin with: 0 to n-1, or what WEIR_TEST_SEEDS says,
+// such as 7 for that one and 0-99 for a hundred.
+func seeds(t *testing.T, n int) (list []int) {
+	t.Helper()
+	first, last := 0, n-1
+	if text := os.Getenv("WEIR_TEST_SEEDS"); text != "" {
+		from, to, isRange := strings.Cut(text, "-")
+		if !isRange {
+			to = from
+		}
+		var err, err2 error
+		if first, err = strconv.Atoi(from); err == nil {
+			last, err2 = strconv.Atoi(to)
+		}
+		if err := errors.Join(err, err2); err != nil {
+			t.Fatalf("WEIR_TEST_SEEDS: %v", err)
+		}
+	}
+	for ; first <= last; first++ {
+		list = append(list, first)
+	}
+	return list
+}
+
+// both makes one change after the other; nil makes none.
+func both(changes ...func(*Config)) func(*Config) {
+	return func(c *Config) {
+		for _, change := range changes {
+			if change != nil {
+				change(c)
+			}
 		}
 	}
 }
@@ -86,12 +123,14 @@ func (c *chaos) note(format string, args ...any) {
 // start adds a worker whose handler fails now and then.
 func (c *chaos) start() {
 	dice := rand.New(rand.NewPCG(c.dice.Uint64(), 2))
-	draw := make(chan int, 1<<16) // handlers run at once, a generator must not
-	for range cap(draw) {
-		draw <- dice.IntN(100)
+	var mu sync.Mutex // handlers run at once, a generator must not
+	draw := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return dice.IntN(100)
 	}
 	handle := func(ctx context.Context, lines [][]byte, arrived []time.Time) error {
-		switch n := <-draw; {
+		switch n := draw(); {
 		case n < 5:
 			return errors.New("not now")
 		case n < 7:

@@ -65,7 +65,7 @@ func TestFanoutTrouble(t *testing.T) {
 				r := w.run(w.note, fanned)
 				w.trickle(10, 100*time.Millisecond, 5*time.Second)
 				w.faults.Add(f)
-				w.trickle(10, 200*time.Millisecond, 50*time.Second)
+				w.trickle(10, 500*time.Millisecond, 50*time.Second)
 				t.Log("nothing left", w.untilAll(10*time.Second), "after the end")
 				r.stop()
 				w.wantAll(false)

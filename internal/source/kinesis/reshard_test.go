@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/big"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,13 +28,7 @@ func (w *world) describe() []types.Shard {
 			open = append(open, s)
 		}
 	}
-	for i := range open { // few: the simplest sort will do
-		for j := range i {
-			if start(open[i]).Cmp(start(open[j])) < 0 {
-				open[i], open[j] = open[j], open[i]
-			}
-		}
-	}
+	slices.SortFunc(open, func(a, b types.Shard) int { return start(a).Cmp(start(b)) })
 	return open
 }
 

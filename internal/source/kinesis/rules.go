@@ -13,6 +13,7 @@ func (b *board) observe(now time.Time) {
 	blind := now.Sub(b.lastLook) > b.terms.blind()
 	seen := make(map[string]sighting, len(b.rows))
 	for id, r := range b.rows {
+		r.claim = "" // others write that: it says nothing of who the row belongs to
 		s, ok := b.seen[id]
 		if !ok || blind || s.row != r {
 			s = sighting{r, now}

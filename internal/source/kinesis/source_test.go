@@ -75,27 +75,42 @@ func TestRecordsAreHandledWithin250Milliseconds(t *testing.T) {
 	}
 }
 
-func TestManyShardsAreTakenQuickly(t *testing.T) {
-	inWorld(t, 64, func(t *testing.T, w *world) {
-		w.faults.Add(awslocal.Fault{Do: awslocal.FaultDelay, Delay: 10 * time.Millisecond})
-		r := w.run(w.note, nil)
-		took := w.until("64 shards", 10*time.Second, func() bool { return r.holds() == 64 })
-		t.Logf("64 shards after %v", took)
-		w.faults.Clear()
-		took = r.stop()
-		t.Logf("given back after %v", took)
+// latency makes every call take from 5 to 20 ms.
+func (w *world) latency() {
+	w.faults.Add(
+		awslocal.Fault{Do: awslocal.FaultDelay, Delay: 5 * time.Millisecond},
+		awslocal.Fault{Do: awslocal.FaultDelay, Delay: 5 * time.Millisecond, Probability: .5},
+		awslocal.Fault{Do: awslocal.FaultDelay, Delay: 10 * time.Millisecond, Probability: .5})
+}
 
-		// The successor of a worker that has stopped.
-		r = w.run(w.note, nil)
-		took = w.until("64 shards", 5*time.Second, func() bool { return r.holds() == 64 })
-		t.Logf("taken again after %v", took)
-		r.kill()
-		killed := time.Now()
-		r = w.run(w.note, nil)
-		w.until("64 shards", 20*time.Second, func() bool { return r.holds() == 64 })
-		t.Logf("after a kill taken again after %v", time.Since(killed))
-		r.stop()
-	})
+// A fresh worker has 64 shards that nobody has within 10 s of its start, and reads
+// them; the next one after a stop within 5, and after a kill within the failover time
+// and 10.
+func TestManyShardsAreTakenQuickly(t *testing.T) {
+	for name, change := range map[string]func(*Config){"one": nil, "share": shared, "fan-out": fanned} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 64, func(t *testing.T, w *world) {
+				w.latency()
+				start := func() *runner { return w.run(w.note, both(unhurried, change)) }
+				w.add(1000) // some for every shard
+				begun := time.Now()
+				r := start()
+				t.Log("64 shards after", w.until("64 shards", 10*time.Second, func() bool { return r.holds() == 64 }))
+				w.untilAll(time.Until(begun.Add(12 * time.Second))) // with a slow poll
+				t.Log("given back after", r.stop())
+
+				r = start()
+				t.Log("taken again after", w.until("64 shards", 5*time.Second, func() bool { return r.holds() == 64 }))
+				r.kill()
+				r = start()
+				t.Log("after a kill taken again after", w.until("64 shards", 20*time.Second, func() bool { return r.holds() == 64 }))
+				w.add(1000)
+				w.untilAll(4 * time.Second)
+				r.stop()
+				w.wantAll(true)
+			})
+		})
+	}
 }
 
 // A batch that was not handled comes again, whole, before anything else of its

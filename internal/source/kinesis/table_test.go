@@ -114,41 +114,47 @@ func TestRowWithoutRevision(t *testing.T) {
 
 // The first worker settles where reading begins; the others go by it.
 func TestBegin(t *testing.T) {
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		ab := tables(w, "a", "b")
-		first := time.Now().Add(-time.Minute)
-		for i, tb := range ab {
-			got, err := tb.begin(t.Context(), "logs", first.Add(time.Duration(i)*time.Hour))
-			w.must(err)
-			if !got.Equal(first) {
-				t.Errorf("begin = %v, want %v", got, first)
+	t.Run("the first settles it", func(t *testing.T) {
+		inWorld(t, 1, func(t *testing.T, w *world) {
+			ab := tables(w, "a", "b")
+			first := time.Now().Add(-time.Minute)
+			for i, tb := range ab {
+				got, err := tb.begin(t.Context(), "logs", first.Add(time.Duration(i)*time.Hour))
+				w.must(err)
+				if !got.Equal(first) {
+					t.Errorf("begin = %v, want %v", got, first)
+				}
 			}
-		}
-		if rows := w.rows(); len(rows) != 0 {
-			t.Errorf("the row of the start counts as a shard's: %v", rows)
-		}
-	})
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		ab := tables(w, "a", "b")
-		for i, tb := range ab {
-			got, err := tb.begin(t.Context(), "logs", time.Time{}.Add(time.Duration(i)))
-			w.must(err)
-			if !got.IsZero() {
-				t.Errorf("begin = %v, want the oldest record", got)
+			if rows := w.rows(); len(rows) != 0 {
+				t.Errorf("the row of the start counts as a shard's: %v", rows)
 			}
-		}
-	})
-	inWorld(t, 1, func(t *testing.T, w *world) {
-		_, err := w.d.PutItem(t.Context(), &dynamodb.PutItemInput{
-			TableName: new("leases"), Item: map[string]ddbtypes.AttributeValue{attrShard: text(startKey), attrStart: text("noon"), attrStream: text("logs")},
 		})
-		w.must(err)
-		for stream, want := range map[string]string{"logs": `"noon"`, "other": `about stream "logs", not "other"`} {
-			_, err := tables(w, "a")[0].begin(t.Context(), stream, time.Now())
-			if !errors.Is(err, errMisused) || !strings.Contains(err.Error(), want) {
-				t.Errorf("error = %v, want %s", err, want)
+	})
+	t.Run("the oldest record", func(t *testing.T) {
+		inWorld(t, 1, func(t *testing.T, w *world) {
+			ab := tables(w, "a", "b")
+			for i, tb := range ab {
+				got, err := tb.begin(t.Context(), "logs", time.Time{}.Add(time.Duration(i)))
+				w.must(err)
+				if !got.IsZero() {
+					t.Errorf("begin = %v, want the oldest record", got)
+				}
 			}
-		}
+		})
+	})
+	t.Run("a row that rules the table out", func(t *testing.T) {
+		inWorld(t, 1, func(t *testing.T, w *world) {
+			_, err := w.d.PutItem(t.Context(), &dynamodb.PutItemInput{
+				TableName: new("leases"), Item: map[string]ddbtypes.AttributeValue{attrShard: text(startKey), attrStart: text("noon"), attrStream: text("logs")},
+			})
+			w.must(err)
+			for stream, want := range map[string]string{"logs": `"noon"`, "other": `about stream "logs", not "other"`} {
+				_, err := tables(w, "a")[0].begin(t.Context(), stream, time.Now())
+				if !errors.Is(err, errMisused) || !strings.Contains(err.Error(), want) {
+					t.Errorf("error = %v, want %s", err, want)
+				}
+			}
+		})
 	})
 }
 

@@ -2,6 +2,7 @@ package kinesis
 
 import (
 	"context"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,13 +32,13 @@ func TestLeaseTableTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 2, func(t *testing.T, w *world) {
 				defer w.watch()()
-				r := w.run(w.note, nil)
-				w.trickle(10, 100*time.Millisecond, 5*time.Second)
+				r := w.run(w.note, func(c *Config) { c.Poll = 500 * time.Millisecond })
+				w.trickle(10, 500*time.Millisecond, 5*time.Second)
 				if r.holds() != 2 {
 					t.Fatalf("%d shards are held", r.holds())
 				}
 				w.faults.Add(f)
-				w.trickle(10, 200*time.Millisecond, f.For+10*time.Second)
+				w.trickle(10, 500*time.Millisecond, f.For+10*time.Second)
 				took := w.untilAll(time.Second)
 				time.Sleep(3 * time.Second) // for the checkpoints
 				for id, row := range w.rows() {
@@ -248,20 +249,22 @@ func TestPauseWithoutSuccessor(t *testing.T) {
 // keeps its shards.
 func TestOutageWithStandby(t *testing.T) {
 	for _, offset := range []time.Duration{0, 250, 500, 750} { // of their clockworks, so that either looks first
-		inWorld(t, 2, func(t *testing.T, w *world) {
-			first := w.run(w.note, unhurried)
-			time.Sleep(2*time.Second + offset*time.Millisecond)
-			standby := w.run(w.note, unhurried)
-			w.trickle(10, 100*time.Millisecond, 5*time.Second)
-			w.faults.Add(fault("dynamodb", "", awslocal.FaultError, time.Minute))
-			w.trickle(10, time.Second, time.Minute+20*time.Second)
-			w.untilAll(3 * time.Second)
-			if first.holds() != 2 || standby.holds() != 0 {
-				t.Errorf("after the outage the worker has %d shards and the standby %d", first.holds(), standby.holds())
-			}
-			first.stop()
-			standby.stop()
-			w.wantAll(false)
+		t.Run(strconv.Itoa(int(offset)), func(t *testing.T) {
+			inWorld(t, 2, func(t *testing.T, w *world) {
+				first := w.run(w.note, unhurried)
+				time.Sleep(2*time.Second + offset*time.Millisecond)
+				standby := w.run(w.note, unhurried)
+				w.trickle(10, 100*time.Millisecond, 5*time.Second)
+				w.faults.Add(fault("dynamodb", "", awslocal.FaultError, time.Minute))
+				w.trickle(10, time.Second, time.Minute+20*time.Second)
+				w.untilAll(3 * time.Second)
+				if first.holds() != 2 || standby.holds() != 0 {
+					t.Errorf("after the outage the worker has %d shards and the standby %d", first.holds(), standby.holds())
+				}
+				first.stop()
+				standby.stop()
+				w.wantAll(false)
+			})
 		})
 	}
 }
