@@ -63,6 +63,7 @@ type dealer struct {
 	outcomes [chunkRecords]outcome
 	shields  [chunkRecords]uint64 // that each record sends, as the sieve has them
 	records  [outcomes]uint64     // counted in this Process
+	receiver *receiver            // of Matches; nil until there are any
 }
 
 func newDealer(e *Engine) *dealer {
@@ -81,6 +82,11 @@ func (d *dealer) deal(records []cloudfront.Record) {
 			d.pour(chunk)
 		}
 	}
+	d.count()
+}
+
+// count adds what the dealer counted to the metrics.
+func (d *dealer) count() {
 	for i := range d.records {
 		move(d.engine.metrics.records[i], &d.records[i])
 	}
@@ -89,10 +95,15 @@ func (d *dealer) deal(records []cloudfront.Record) {
 	move(d.engine.metrics.failed, &failed)
 }
 
-// match makes the events of a chunk.
-func (d *dealer) match(chunk []cloudfront.Record) {
+// begin forgets the chunk before.
+func (d *dealer) begin() {
 	d.events, d.hits, d.spots, d.earliest = d.events[:0], d.hits[:0], d.spots[:0], math.MaxInt64
 	d.raised = d.engine.raised.Load()
+}
+
+// match makes the events of a chunk.
+func (d *dealer) match(chunk []cloudfront.Record) {
+	d.begin()
 	for i := range chunk {
 		r := &chunk[i]
 		k := d.engine.plan.hasher.client(r)

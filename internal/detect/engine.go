@@ -130,6 +130,11 @@ func New(set *scenario.Set, cfg Config) (*Engine, error) {
 	if set == nil {
 		return nil, errors.New("build the detection engine: there is no scenario set")
 	}
+	return build(planOf(set), cfg)
+}
+
+// planOf returns the plan of a set.
+func planOf(set *scenario.Set) *plan {
 	scenarios := make([]*scenario.Scenario, set.Len())
 	for i := range scenarios {
 		scenarios[i] = set.At(i)
@@ -137,7 +142,7 @@ func New(set *scenario.Set, cfg Config) (*Engine, error) {
 	p := newPlan(scenarios, func(i int) bool { return scenarios[i].Drains() }, set.ShieldOf)
 	p.matcher = func() matcher { return set.NewMatcher() }
 	p.judge = func(i int, queue []Sample) bool { return set.Judge(i, eventsOf(queue)) }
-	return build(p, cfg)
+	return p
 }
 
 func build(p *plan, cfg Config) (*Engine, error) {
@@ -200,13 +205,22 @@ func (e *Engine) Process(records []cloudfront.Record) {
 	}
 	e.callers.Add(1)
 	defer e.callers.Add(-1)
-	var d *dealer
-	select {
-	case d = <-e.idle:
-	default:
-		d = newDealer(e)
-	}
+	d := e.dealer()
 	d.deal(records)
+	e.giveBack(d)
+}
+
+// dealer returns one that nobody holds.
+func (e *Engine) dealer() *dealer {
+	select {
+	case d := <-e.idle:
+		return d
+	default:
+		return newDealer(e)
+	}
+}
+
+func (e *Engine) giveBack(d *dealer) {
 	select {
 	case e.idle <- d:
 	default: // enough of them are kept
@@ -216,6 +230,8 @@ func (e *Engine) Process(records []cloudfront.Record) {
 // Close frees the memory. Every Process must have returned.
 func (e *Engine) Close() {
 	for _, s := range e.shards {
+		e.metrics.buckets.Sub(float64(s.tally.live))
+		s.tally.live = 0
 		s.memory.free()
 	}
 }

@@ -1,6 +1,8 @@
 package detect
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/scenario"
@@ -35,38 +37,31 @@ type metrics struct {
 }
 
 func newMetrics(reg prometheus.Registerer, scenarios []*scenario.Scenario) *metrics {
-	records := prometheus.NewCounterVec(prometheus.CounterOpts{
+	records := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "detect_records_total",
 		Help: "Records by what became of them: poured into a bucket, unmatched by every scenario, repeated (only values that their buckets had counted, or too soon after one that counted), duplicate (request id seen before), blocked (client banned at that time), late (older than the life of their buckets).",
-	}, []string{"outcome"})
-	pours := prometheus.NewCounterVec(prometheus.CounterOpts{
+	}, []string{"outcome"}))
+	pours := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "detect_pours_total",
 		Help: "Events that the buckets of a scenario accepted; of a scenario that samples, those that were picked.",
-	}, []string{"scenario"})
-	alerts := prometheus.NewCounterVec(prometheus.CounterOpts{
+	}, []string{"scenario"}))
+	alerts := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "detect_alerts_total",
 		Help: "Alerts raised by a scenario.",
-	}, []string{"scenario"})
-	evictions := prometheus.NewCounterVec(prometheus.CounterOpts{
+	}, []string{"scenario"}))
+	evictions := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "detect_evictions_total",
 		Help: "State that gave way for want of memory while it was still needed: a bucket, or a distinct value that a bucket had counted.",
-	}, []string{"kind"})
+	}, []string{"kind"}))
 	m := &metrics{
-		interpreted: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "detect_interpreted_total",
-			Help: "Runs of filters, or parts of filters, that could not be compiled and are interpreted: \"weir scenarios\" says which.",
-		}),
-		failed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "detect_filter_errors_total",
-			Help: "Runs of interpreted filters that failed, and so did not hold: they ask for what a record has not.",
-		}),
-		buckets: prometheus.NewGauge(prometheus.GaugeOpts{
+		buckets: register(reg, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "detect_buckets",
 			Help: "Buckets that have not expired.",
-		}),
+		})),
 		evicted:   evictions.WithLabelValues("bucket"),
 		forgotten: evictions.WithLabelValues("distinct"),
 	}
+	m.interpreted, m.failed = newInterpreted(reg)
 	for i, name := range outcomeNames {
 		m.records[i] = records.WithLabelValues(name)
 	}
@@ -74,8 +69,30 @@ func newMetrics(reg prometheus.Registerer, scenarios []*scenario.Scenario) *metr
 		m.pours = append(m.pours, pours.WithLabelValues(s.Name))
 		m.alerts = append(m.alerts, alerts.WithLabelValues(s.Name))
 	}
-	reg.MustRegister(records, pours, alerts, evictions, m.buckets, m.interpreted, m.failed)
 	return m
+}
+
+// register registers a collector and returns it, or the one that another Engine has registered: the
+// Engines of one process count together.
+func register[T prometheus.Collector](reg prometheus.Registerer, c T) T {
+	var known prometheus.AlreadyRegisteredError
+	if err := reg.Register(c); errors.As(err, &known) {
+		return known.ExistingCollector.(T)
+	} else if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return c
+}
+
+// newInterpreted returns the counters of runs of filters, and of those that failed.
+func newInterpreted(reg prometheus.Registerer) (runs, failed prometheus.Counter) {
+	return register(reg, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "detect_interpreted_total",
+			Help: "Runs of filters, or parts of filters, that could not be compiled and are interpreted: \"weir scenarios\" says which.",
+		})), register(reg, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "detect_filter_errors_total",
+			Help: "Runs of interpreted filters that failed, and so did not hold: they ask for what a record has not.",
+		}))
 }
 
 // A tally counts for one shard between two flushes, so that counting costs no

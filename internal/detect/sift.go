@@ -14,6 +14,7 @@ import (
 type sieve struct {
 	engine *Engine
 	rules  []rule // by scenario
+	remote bool   // what is of networks and values is counted elsewhere
 
 	// Of the record that was sifted last:
 
@@ -110,13 +111,13 @@ func (s *sieve) siftApart(r *cloudfront.Record, client key, hit *scenario.Hit, r
 	}
 	switch hit.Effect {
 	case scenario.Drain, scenario.Cancel:
-		if line := s.engine.marks.line(a.hash); !line.has(a.hash) || !line.hasIn(a.hash, hit.Scenario) {
+		if line := s.engine.marks.line(a.hash); !s.remote && (!line.has(a.hash) || !line.hasIn(a.hash, hit.Scenario)) {
 			return
 		}
 		s.lowers = true
 	case scenario.Pour:
 		s.pours = true
-		if rule&ruleDrains != 0 {
+		if rule&ruleDrains != 0 && !s.remote {
 			s.engine.marks.add(a.hash, hit.Scenario)
 		}
 	case scenario.Shield:

@@ -32,6 +32,8 @@ type twin struct {
 	members  map[twinMember]int64
 	marked   map[twinKey]bool // of whose buckets something may be taken out; without the group, but for values
 	counts   map[string]int   // records by outcome
+
+	apartLowers bool // whether something may be taken out of the bucket of a network or a value is not known
 }
 
 type twinKey struct {
@@ -87,7 +89,8 @@ func (w *twin) record(r *cloudfront.Record) string {
 			pours = true
 			w.marked[owner] = w.marked[owner] || w.plan.drains[hit.Scenario]
 		case scenario.Drain, scenario.Cancel:
-			lowers = lowers || w.marked[owner]
+			apart := w.plan.scenarios[hit.Scenario].Group.By != scenario.ByClient
+			lowers = lowers || w.marked[owner] || apart && w.apartLowers
 		}
 		hits, keys = append(hits, hit), append(keys, k)
 	}
