@@ -43,6 +43,7 @@ var floors = map[string][]string{
 	"internal/leader":              {"internal/awshttp"},
 	"internal/waf":                 {"internal/reserved", "internal/watchdog"},
 	"internal/snapshot":            {"internal/awshttp"},
+	"internal/rekey":               {"internal/awshttp", "internal/cloudfront", "internal/detect", "internal/scenario", "internal/watchdog"},
 	"internal/awshttp":             {},
 	"internal/awslocal":            {"internal/awslocal/expression"},
 	"internal/awslocal/expression": {},
@@ -54,7 +55,7 @@ var outside = []struct {
 	imports string // a path, or the start of one that ends in a slash
 	by      []string
 }{
-	{"github.com/aws/", []string{"internal/source/kinesis", "internal/leader", "internal/snapshot", "internal/waf", "internal/awslocal", "internal/awshttp", "internal/ban", "cmd", "bench"}},
+	{"github.com/aws/", []string{"internal/source/kinesis", "internal/leader", "internal/snapshot", "internal/rekey", "internal/waf", "internal/awslocal", "internal/awshttp", "internal/ban", "cmd", "bench"}},
 	{"github.com/vmware/", []string{"internal/source/kinesis"}},
 	{"modernc.org/", []string{"internal/ban"}},
 	{"net/http", []string{"internal/agent", "internal/api", "internal/awslocal", "internal/awshttp", "cmd", "bench"}},

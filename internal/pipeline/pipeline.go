@@ -31,10 +31,11 @@ import (
 // the cache.
 const batchSize = 256
 
-// Config is what a Pipeline joins. Format, Engine, Allowed and Commit are required.
+// Config is what a Pipeline joins. Format, Engine or Forward, Allowed and Commit are required.
 type Config struct {
 	Format  *cloudfront.Format
 	Engine  *detect.Engine
+	Forward Forward                     // in place of Engine: detection is elsewhere
 	Allowed func(netip.Addr) bool       // allowlisted clients are not counted against: neither matched nor poured
 	Commit  func(context.Context) error // stores what was decided since the last call
 
@@ -54,6 +55,25 @@ type Config struct {
 	Registerer prometheus.Registerer
 }
 
+// Forward begins to send on the records of a batch of a shard's stream records, which have
+// these sequence numbers.
+type Forward func(shard string, sequences []string) (Load, error)
+
+// A Load is what is sent on of a batch.
+type Load interface {
+	// Add takes records, and tells of each which record of the batch it comes from, and which
+	// of that one's lines it is, empty ones left out. It keeps nothing of them. The error is
+	// that of ctx.
+	Add(ctx context.Context, records []cloudfront.Record, origin func(i int) (record, line int)) error
+
+	// Wait waits until all that was added is where it will not be lost. The error is that
+	// of ctx.
+	Wait(ctx context.Context) error
+}
+
+// An origin says which line of which record of a batch a record is.
+type origin struct{ record, line int }
+
 // Pipeline takes lines from any number of sources at once.
 type Pipeline struct {
 	cfg     Config
@@ -69,6 +89,12 @@ type batch struct {
 	records []cloudfront.Record
 	tally   tally
 	loop    watchdog.Loop
+
+	// With Config.Forward:
+
+	load    Load
+	origins []origin // of the records
+	failure error    // of Add
 }
 
 // tally is what one Handle call counts, added to the metrics once at its end.
@@ -111,21 +137,37 @@ func (p *Pipeline) Handle(ctx context.Context, lines [][]byte, arrived []time.Ti
 
 // HandleAs is Handle for lines of another format than the configured one.
 func (p *Pipeline) HandleAs(ctx context.Context, format *cloudfront.Format, lines [][]byte, arrived []time.Time) error {
+	return p.handle(ctx, nil, format, lines, arrived)
+}
+
+// HandleFrom is Handle with Config.Forward, which has to know where lines are from.
+func (p *Pipeline) HandleFrom(ctx context.Context, shard string, sequences []string, lines [][]byte, arrived []time.Time) error {
+	load, err := p.cfg.Forward(shard, sequences)
+	if err != nil {
+		return err
+	}
+	return p.handle(ctx, load, p.cfg.Format, lines, arrived)
+}
+
+func (p *Pipeline) handle(ctx context.Context, load Load, format *cloudfront.Format, lines [][]byte, arrived []time.Time) error {
 	// Given back at the end and not by defer: a batch that a panic left half done
 	// must not be taken for a fresh one.
 	b := p.batches.Get().(*batch)
-	err := p.handle(ctx, b, format, lines, arrived)
+	b.load, b.failure = load, nil
+	err := p.batch(ctx, b, format, lines, arrived)
+	b.load, b.failure = nil, nil
 	p.batches.Put(b)
 	return err
 }
 
-func (p *Pipeline) handle(ctx context.Context, b *batch, format *cloudfront.Format, lines [][]byte, arrived []time.Time) error {
+func (p *Pipeline) batch(ctx context.Context, b *batch, format *cloudfront.Format, lines [][]byte, arrived []time.Time) error {
 	p.cfg.Watch.Enter(&b.loop, "a batch of records")
 	defer p.cfg.Watch.Leave(&b.loop)
 	b.loop.Works()
 	b.tally = tally{}
 	for i, data := range lines {
 		var at int64
+		nth := 0
 		if i < len(arrived) && !arrived[i].IsZero() {
 			at = arrived[i].UnixMilli()
 		}
@@ -136,13 +178,25 @@ func (p *Pipeline) handle(ctx context.Context, b *batch, format *cloudfront.Form
 			} else {
 				data = nil
 			}
-			p.take(b, format, trimCR(line), at)
+			line = trimCR(line)
+			p.take(ctx, b, format, line, at, origin{i, nth})
+			if len(line) > 0 {
+				nth++
+			}
 		}
 	}
-	p.pour(b)
+	p.pour(ctx, b)
 	p.m.count(&b.tally)
 	p.bad.note(&b.tally)
 	b.loop.Waits()
+	if b.load != nil {
+		if b.failure == nil {
+			b.failure = b.load.Wait(ctx)
+		}
+		if b.failure != nil {
+			return b.failure
+		}
+	}
 	if err := p.commit(ctx); err != nil {
 		return err
 	}
@@ -155,7 +209,7 @@ func (p *Pipeline) handle(ctx context.Context, b *batch, format *cloudfront.Form
 func (p *Pipeline) Handled() int64 { return p.handled.Load() }
 
 // take parses one line into the batch, and pours the batch when it is full.
-func (p *Pipeline) take(b *batch, format *cloudfront.Format, line []byte, arrived int64) {
+func (p *Pipeline) take(ctx context.Context, b *batch, format *cloudfront.Format, line []byte, arrived int64, from origin) {
 	if len(line) == 0 {
 		b.tally.blank++
 		return
@@ -187,8 +241,11 @@ func (p *Pipeline) take(b *batch, format *cloudfront.Format, line []byte, arrive
 	}
 	r.Arrived = arrived
 	b.tally.newest = max(b.tally.newest, r.Time)
+	if b.load != nil {
+		b.origins = append(b.origins, from)
+	}
 	if len(b.records) == cap(b.records) {
-		p.pour(b)
+		p.pour(ctx, b)
 	}
 }
 
@@ -197,13 +254,21 @@ func (p *Pipeline) answered(r *cloudfront.Record) bool {
 	return int(r.Status) < len(p.answers) && p.answers[r.Status] && r.Raw(cloudfront.FieldOriginFBL) == nil && p.cfg.Answered(r.Client(), r.Time)
 }
 
-// pour hands the parsed records to the engine and waits until they are poured.
-func (p *Pipeline) pour(b *batch) {
-	if len(b.records) > 0 {
+// pour hands the parsed records to the engine and waits until they are poured, or sends
+// them on.
+func (p *Pipeline) pour(ctx context.Context, b *batch) {
+	switch {
+	case len(b.records) == 0:
+		return
+	case b.load == nil:
 		p.cfg.Engine.Process(b.records)
-		b.records = b.records[:0]
+		b.loop.Works()
+	case b.failure == nil:
+		b.loop.Waits() // the stream may have no room
+		b.failure = b.load.Add(ctx, b.records, func(i int) (record, line int) { return b.origins[i].record, b.origins[i].line })
 		b.loop.Works()
 	}
+	b.records, b.origins = b.records[:0], b.origins[:0]
 }
 
 // commit stores the decisions of this call. The records are poured, so giving
