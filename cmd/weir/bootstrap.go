@@ -28,9 +28,9 @@ const bootstrapPatience = 15 * time.Minute
 // enforced: IP sets that stay empty cost nothing.
 const defaultSets = "block=2/1,count=1/1,list=1/1"
 
-const bootstrapAbout = `Makes what the service needs, where it is missing: the lease table, the table of
-decisions if WEIR_BAN_TABLE names one, IP sets, a rule group with a rule for each pool
-of them, and a rule in the web ACL that uses it. What is there is kept, flags that are
+const bootstrapAbout = `Makes what the service needs, where it is missing: the lease table, one more if
+WEIR_REKEY_STREAM is set, the table of decisions if WEIR_BAN_TABLE names one, IP sets, a
+rule group with a rule for each pool of them, and a rule in the web ACL that uses it. What is there is kept, flags that are
 not given leave it as it is, and a second run changes nothing. -remove undoes it: the
 IP sets, which hold the bans, and the tables stay.`
 
@@ -47,7 +47,7 @@ func runBootstrap(ctx context.Context, w *world) error {
 	removeSets := fs.Bool("remove-sets", false, "with -remove: delete the IP sets, too, and with them all bans")
 	force := fs.Bool("force", false, "with -remove: delete also what people added to the rule group and the IP sets")
 	dry := fs.Bool("dry-run", false, "change nothing, say what would be done")
-	loader := config.Register(fs, "kinesis", "ban", "waf", "logger")
+	loader := config.Register(fs, "kinesis", "rekey", "ban", "waf", "logger")
 	cfg, log, cloud, err := enter(ctx, w, fs, loader)
 	if err != nil {
 		return err
@@ -106,11 +106,16 @@ func askedStatus(cfg *config.Config, t *config.Target) int {
 // tableNames are the tables that a service needs.
 type tableNames struct {
 	leases string
+	rekey  string // leases of the stream between tasks; "" = none: there is one task
 	bans   string // "" = none: decisions are kept in a file
 }
 
 func tablesOf(cfg *config.Config) tableNames {
-	return tableNames{leases: cfg.Kinesis.LeaseTable, bans: cfg.Ban.Table}
+	names := tableNames{leases: cfg.Kinesis.LeaseTable, bans: cfg.Ban.Table}
+	if cfg.Rekey.Stream != "" {
+		names.rekey = cfg.Rekey.LeaseTable
+	}
+	return names
 }
 
 // bootstrap makes what WAF needs and the tables. The report tells what was done until
@@ -122,15 +127,21 @@ func bootstrap(ctx context.Context, cloud aws.Config, client *wafv2.Client, name
 	if err != nil {
 		return report, err
 	}
-	table, err := bootstrapLeases(ctx, cloud, names.leases, cfg.DryRun)
-	if err != nil {
-		return report, err
+	for _, name := range []string{names.leases, names.rekey} {
+		if name == "" {
+			continue
+		}
+		table, err := bootstrapLeases(ctx, cloud, name, cfg.DryRun)
+		if err != nil {
+			return report, err
+		}
+		report.Items = append(report.Items, table)
 	}
-	report.Items = append(report.Items, table)
 	if names.bans == "" {
 		return report, nil
 	}
-	if table, err = bootstrapBans(ctx, cloud, names.bans, cfg.DryRun); err == nil {
+	table, err := bootstrapBans(ctx, cloud, names.bans, cfg.DryRun)
+	if err == nil {
 		report.Items = append(report.Items, table)
 	}
 	return report, err

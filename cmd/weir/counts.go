@@ -42,13 +42,18 @@ func (s *service) count(seed seeded.Seed) error {
 	if err != nil {
 		return err
 	}
-	c.flow = pipeline.New(pipeline.Config{
-		Format: s.format, Engine: c.engine, Allowed: s.store.Allowed, Commit: s.commit,
-		Answers: append(blockStatuses(s.cfg), captchaStatus, challengeStatus), Answered: s.answered, Seen: s.store.Seen,
-		Watch: &s.watch, Logger: s.log.Named("pipeline"), Registerer: c.registry,
-	})
+	c.flow = s.newFlow(c.engine, c.registry, nil)
 	s.counts.Store(c)
 	return s.reg.Register(c.registry)
+}
+
+// newFlow makes a pipeline that ends in an engine, or sends on what is detected elsewhere.
+func (s *service) newFlow(engine *detect.Engine, reg prometheus.Registerer, forward pipeline.Forward) *pipeline.Pipeline {
+	return pipeline.New(pipeline.Config{
+		Format: s.format, Engine: engine, Forward: forward, Allowed: s.store.Allowed, Commit: s.commit,
+		Answers: append(blockStatuses(s.cfg), captchaStatus, challengeStatus), Answered: s.answered, Seen: s.store.Seen,
+		Watch: &s.watch, Logger: s.log.Named("pipeline"), Registerer: reg,
+	})
 }
 
 // firstSeed is the seed until the state of another process is gone on with, whose

@@ -59,6 +59,13 @@ func (s *service) notReady() []string {
 	if s.keeper != nil {
 		why = append(why, s.keeper.trouble()...)
 	}
+	if d := s.duty.Load(); d != nil {
+		for _, err := range d.notReady() {
+			if err != nil {
+				why = append(why, "stream: "+err.Error())
+			}
+		}
+	}
 	if err := s.store.Ready(); err != nil {
 		why = append(why, "decisions: "+err.Error())
 	}

@@ -44,7 +44,9 @@ type service struct {
 	targets  []*target
 	format   *cloudfront.Format
 	counts   atomic.Pointer[counts]
-	keeper   *keeper // nil: the state is not kept
+	keeper   *keeper              // nil: the state is not kept
+	duty     atomic.Pointer[duty] // of a task that is one of several; nil until its work begins
+	cloud    aws.Config
 	source   *kinesis.Source
 	http     *http.Server
 	listener net.Listener
@@ -70,7 +72,7 @@ type service struct {
 func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *zap.Logger, observe observer) (_ *service, err error) {
 	registry := newRegistry()
 	reg := prometheus.WrapRegistererWithPrefix("weir_", registry)
-	s := &service{began: time.Now().Truncate(time.Millisecond), cfg: cfg, log: log, observe: observe, registry: registry, reg: reg, latency: newLatency(reg), landed: newLandings(reg)}
+	s := &service{began: time.Now().Truncate(time.Millisecond), cfg: cfg, cloud: cloud, log: log, observe: observe, registry: registry, reg: reg, latency: newLatency(reg), landed: newLandings(reg)}
 
 	fields, err := cloudfront.ParseFields(cfg.Log.Fields)
 	if err != nil {
@@ -103,8 +105,10 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	if err = s.newTargets(cloud, reg); err != nil {
 		return nil, err
 	}
-	if err = s.newKeeper(cloud, reg); err != nil {
-		return nil, err
+	if cfg.Role == roleAll {
+		if err = s.newKeeper(cloud, reg); err != nil {
+			return nil, err
+		}
 	}
 	reading := kinesis.Config{
 		AWS: cloud, Stream: cfg.Kinesis.Stream, LeaseTable: cfg.Kinesis.LeaseTable, Worker: cfg.Kinesis.Worker,
@@ -115,6 +119,9 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	}
 	if s.keeper != nil {
 		reading.Resume, reading.Leave, reading.Hold = s.keeper.resume, s.keeper.leave, true
+	}
+	if cfg.Role != roleAll {
+		s.shareStream(&reading)
 	}
 	if s.source, err = kinesis.New(reading); err != nil {
 		return nil, err
@@ -128,7 +135,10 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		return nil, err
 	}
 	// Last of what can fail: its shards run from here on.
-	if err = s.count(s.firstSeed(ctx)); err != nil {
+	if cfg.Role == roleAll {
+		err = s.count(s.firstSeed(ctx))
+	}
+	if err != nil {
 		s.listener.Close()
 		return nil, err
 	}
@@ -233,10 +243,14 @@ func (s *service) run(ctx context.Context) error {
 		}
 	})
 
-	s.log.Info("started", zap.String("version", version()), zap.String("stream", s.cfg.Kinesis.Stream),
+	s.log.Info("started", zap.String("version", version()), zap.String("role", s.cfg.Role), zap.String("stream", s.cfg.Kinesis.Stream),
 		zap.Stringer("api", s.listener.Addr()))
 	var readErr error
-	if s.store.Await(ctx) == nil { // or it was told to stop before
+	switch {
+	case s.store.Await(ctx) != nil: // told to stop before
+	case s.cfg.Role != roleAll:
+		readErr = s.doDuty(ctx)
+	default:
 		s.reading.Store(true)
 		readErr = s.source.Run(ctx, s.handle)
 		s.reading.Store(false)
@@ -248,8 +262,8 @@ func (s *service) run(ctx context.Context) error {
 
 	stopKeeping() // the last state was kept when the shards were left
 	<-kept
-	if readErr == nil { // else a batch may still be in the engine
-		s.counts.Load().engine.Close()
+	if c := s.counts.Load(); c != nil && readErr == nil { // else a batch may still be in the engine
+		c.engine.Close()
 	}
 	stopWriting()
 	writers.Wait()

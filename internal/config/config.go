@@ -20,7 +20,8 @@ import (
 // Config is every setting, checked. Settings of sections that a command did not
 // [Register] have their defaults.
 type Config struct {
-	Log struct {
+	Role string // "all", "ingest" or "detect"
+	Log  struct {
 		Fields string // of the real-time log: "all" or a list, to be read by package cloudfront
 	}
 	Kinesis struct {
@@ -32,6 +33,10 @@ type Config struct {
 		MaxRecords int
 		Failover   time.Duration
 		Fanout     string // consumer name; "" = polling
+	}
+	Rekey struct {
+		Stream     string // name or ARN
+		LeaseTable string
 	}
 	Detect struct {
 		Shards     int // 0 = one for each core
@@ -117,6 +122,8 @@ const hour = time.Hour
 // people should read them.
 func (c *Config) settings() []setting {
 	return []setting{
+		{"WEIR_ROLE", "all", choice(&c.Role, "all", "ingest", "detect"), "what this task does: all; or, where several count as one, either ingest, which reads CloudFront's stream and sends on what scenarios match, or detect, which counts that"},
+
 		{"WEIR_LOG_FIELDS", "all", text(&c.Log.Fields, "all, or a list of field names", "list"), "fields of the CloudFront real-time log configuration; their order does not matter"},
 
 		{"WEIR_KINESIS_STREAM", "", stream(&c.Kinesis.Stream), "the stream that CloudFront writes its real-time log to"},
@@ -127,6 +134,9 @@ func (c *Config) settings() []setting {
 		{"WEIR_KINESIS_MAX_RECORDS", "3000", whole(&c.Kinesis.MaxRecords, 1, 10_000), "records in one read of a shard"},
 		{"WEIR_KINESIS_FAILOVER", "10s", duration(&c.Kinesis.Failover, 3*time.Second, 5*time.Minute), "how long the lease of a worker that has died outlives it"},
 		{"WEIR_KINESIS_FANOUT", "", consumer(&c.Kinesis.Fanout), "consumer to register for enhanced fan-out; without it shards are polled"},
+
+		{"WEIR_REKEY_STREAM", "", stream(&c.Rekey.Stream), "the stream between tasks that ingest and tasks that detect, for nothing else"},
+		{"WEIR_REKEY_LEASE_TABLE", "weir-rekey-leases", table(&c.Rekey.LeaseTable), "where tasks that detect keep leases and checkpoints of that stream"},
 
 		{"WEIR_DETECT_SHARDS", "0", whole(&c.Detect.Shards, 0, 256), "goroutines that clients are dealt to; 0 is one for each core"},
 		{"WEIR_DETECT_IPV6_PREFIX", "64", whole(&c.Detect.IPv6Prefix, 48, 128), "bits of an IPv6 address that tell clients apart; all addresses that share them are one client, and are banned together"},

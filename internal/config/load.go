@@ -74,6 +74,8 @@ func Register(fs *flag.FlagSet, sections ...string) *Loader {
 	}
 	l.Check(checkFailover, "WEIR_KINESIS_FAILOVER", "WEIR_KINESIS_POLL")
 	l.Check(checkGrace, "WEIR_WAF_EXPIRY_GRACE", "WEIR_BAN_DURATION")
+	l.Check(checkRole, "WEIR_ROLE", "WEIR_REKEY_STREAM", "WEIR_BAN_TABLE", "WEIR_STATE_SNAPSHOT")
+	l.Check(checkRekey, "WEIR_REKEY_LEASE_TABLE", "WEIR_REKEY_STREAM", "WEIR_KINESIS_LEASE_TABLE", "WEIR_KINESIS_STREAM", "WEIR_ROLE")
 	l.Check(checkToken, "WEIR_API_TOKEN", "WEIR_API_LISTEN")
 	l.Check(ofPlain((*Target).checkRegion), "WEIR_WAF_REGION", "WEIR_WAF_SCOPE", "WEIR_WAF_TARGETS")
 	l.Check(ofPlain((*Target).checkExternalID), "WEIR_WAF_EXTERNAL_ID", "WEIR_WAF_ROLE", "WEIR_WAF_TARGETS")

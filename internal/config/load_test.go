@@ -41,6 +41,9 @@ var samples = map[string]string{
 	"WEIR_KINESIS_MAX_RECORDS":    "10000",
 	"WEIR_KINESIS_FAILOVER":       "1m",
 	"WEIR_KINESIS_FANOUT":         "weir",
+	"WEIR_ROLE":                   "detect",
+	"WEIR_REKEY_STREAM":           "weir-events",
+	"WEIR_REKEY_LEASE_TABLE":      "more-leases",
 	"WEIR_DETECT_SHARDS":          "4",
 	"WEIR_DETECT_IPV6_PREFIX":     "56",
 	"WEIR_STATE_MEMORY":           "2GiB",
@@ -85,6 +88,7 @@ var samples = map[string]string{
 
 // companions are the settings without which another makes no sense.
 var companions = map[string][]string{
+	"WEIR_ROLE":            {"WEIR_REKEY_STREAM=events", "WEIR_BAN_TABLE=bans", "WEIR_STATE_SNAPSHOT=s3://bucket/weir"},
 	"WEIR_WAF_EXTERNAL_ID": {"WEIR_WAF_ROLE=arn:aws:iam::123456789012:role/weir"},
 }
 
@@ -224,7 +228,7 @@ func TestOneWrong(t *testing.T) {
 
 		// Names. Values stay out: this one may be the token.
 		{"WEIR_API_TOKN=hunter2", `"WEIR_API_TOKN" is not a setting: the nearest is "WEIR_API_TOKEN"`},
-		{"WEIR_TEST_X=1", `"WEIR_TEST_X" is not a setting: the nearest is "WEIR_BAN_STAGE"`},
+		{"WEIR_TEST_X=1", `"WEIR_TEST_X" is not a setting: the nearest is "WEIR_ROLE"`},
 		{"WEIR_SCENARO_HTTP_PROBING_CAPACITY=5", `"WEIR_SCENARO_HTTP_PROBING_CAPACITY" is not a setting: the nearest is "WEIR_SCENARIO_HTTP_PROBING_CAPACITY"`},
 	} {
 		t.Run(tt.set, func(t *testing.T) {
