@@ -27,7 +27,8 @@ type Cut struct {
 	engine *Engine
 	shards []cutShard
 	marks  *markedCut
-	room   atomic.Int64 // bytes that may still be kept; below 0: the cut is lost
+	room   atomic.Int64 // bytes that may still be kept
+	lost   atomic.Bool  // something was not kept for want of room
 	begun  atomic.Bool
 	ended  atomic.Bool
 
@@ -109,15 +110,19 @@ func (c *Cut) state() error {
 	switch {
 	case c.ended.Load():
 		return ErrCutEnded
-	case c.room.Load() < 0:
+	case c.lost.Load():
 		return ErrCutOutgrown
 	}
 	return nil
 }
 
-// takes reports whether so many bytes more may be kept.
+// takes reports whether so many bytes more may be kept. If not the cut is lost for good,
+// though there be room again when some of what was kept is written.
 func (c *Cut) takes(bytes int) bool {
-	return c.room.Load() >= 0 && c.room.Add(-int64(bytes)) >= 0
+	if !c.lost.Load() && c.room.Add(-int64(bytes)) < 0 {
+		c.lost.Store(true)
+	}
+	return !c.lost.Load()
 }
 
 // A frozen is a region of memory at a cut. Its lines are seen one after the other; one that

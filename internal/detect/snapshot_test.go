@@ -508,6 +508,47 @@ func TestCutsThatEnd(t *testing.T) {
 	}
 }
 
+// TestCutIsLostForGood: a cut that once had no room for what it had to keep is not written
+// as if it were whole, though what it kept before is given back.
+func TestCutIsLostForGood(t *testing.T) {
+	lost := 0
+	for room := int64(4 << 10); room <= 256<<10; room += 4 << 10 {
+		e, start, _ := snapshotted(t, 300)
+		want := holdings(e)
+		c := e.Cut()
+		c.stretch, c.frame = 32, 1
+		c.room.Store(room)
+		n, refused := 0, false
+		to := &meddler{meddle: func() {
+			if refused || n == 2000 {
+				return
+			}
+			n++
+			e.Process(parse(t, visit{client: fmt.Sprintf("198.52.%d.%d", n>>8, n&255), id: fmt.Sprintf("a#new%d", n), url: "/" + strings.Repeat("x", 400)}))
+			refused = c.room.Load() < 0
+		}}
+		_, err := c.WriteTo(to)
+		c.Close()
+		switch {
+		case err == nil:
+			again := start(t, 1)
+			restoreAll(t, again, to.Bytes())
+			compareHoldings(t, holdings(again), want)
+			if refused {
+				t.Errorf("a cut without room for all that changed was written, with room for %d bytes", room)
+			}
+		case !errors.Is(err, ErrCutOutgrown):
+			t.Error(err)
+		default:
+			lost++
+		}
+		e.Close()
+	}
+	if lost == 0 {
+		t.Error("there was room for all of it")
+	}
+}
+
 type writeFunc func([]byte) (int, error)
 
 func (f writeFunc) Write(b []byte) (int, error) { return f(b) }
