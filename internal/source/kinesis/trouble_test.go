@@ -27,7 +27,7 @@ func TestLeaseTableTrouble(t *testing.T) {
 		"no answer":           fault("dynamodb", "", awslocal.FaultHang, 30*time.Second),
 		"slow":                {Service: "dynamodb", Do: awslocal.FaultDelay, Delay: 2 * time.Second, For: 30 * time.Second},
 		"every other fails":   {Service: "dynamodb", Do: awslocal.FaultError, Probability: .5, For: 30 * time.Second},
-		"down for 2 minutes":  fault("dynamodb", "", awslocal.FaultHang, 2*time.Minute),
+		"down for 5 minutes":  fault("dynamodb", "", awslocal.FaultHang, 5*time.Minute),
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, 2, func(t *testing.T, w *world) {
