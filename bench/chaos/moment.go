@@ -36,7 +36,9 @@ func (m moment) String() string {
 // moments are those at which something is half done. A bare time comes often, too:
 // it is most likely in the middle of a batch.
 var moments = []moment{
-	{}, {}, {},
+	{},
+	{},
+	{},
 	{"UpdateIPSet", false},
 	{"UpdateIPSet", true},
 	{"UpdateItem", false}, // checkpoints, renewals and decisions

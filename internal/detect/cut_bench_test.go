@@ -45,7 +45,7 @@ func fill(b *testing.B, shards int) *filled {
 	for n := 0; n < 2*million; n += chunkRecords {
 		f.pour(func(i int) int { return (n + i) % million })
 	}
-	for n := 0; n < 65; n++ { // pages come into being at their first use
+	for range 65 { // pages come into being at their first use
 		f.pour(func(i int) int { return f.rnd.IntN(million) })
 	}
 	return f

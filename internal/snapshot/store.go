@@ -56,7 +56,7 @@ var errExists = errors.New("there is one of that name")
 func Check(at string) error {
 	rest, ok := strings.CutPrefix(at, "s3://")
 	if !ok {
-		if i := strings.Index(at, "://"); i >= 0 {
+		if strings.Contains(at, "://") {
 			return fmt.Errorf("%q is neither a directory nor s3://BUCKET/PREFIX", at)
 		}
 		return nil
