@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 )
 
 // one is a plan with one IPv4 set that holds what is in force, as read.
@@ -286,6 +288,50 @@ func TestOrphansThatAreBannedMeanwhile(t *testing.T) {
 		pass(2 * time.Minute)
 		if err := w.Ready(); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// An orphan that is banned for another pool before anybody could take it stays until
+// that pool's set holds it.
+func TestOrphansThatAreBannedForAnotherPool(t *testing.T) {
+	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		f.add("weir-list-v4-0", types.IPAddressVersionIpv4)
+		s.ban(time.Hour, v4(1), v4(2))
+		w := start(t, s.config(f))
+		pass(10 * time.Second)
+		w.halt()
+		next := newStore()
+		cfg := next.config(f)
+		var full atomic.Bool
+		full.Store(true)
+		cfg.Orphans = func(context.Context, []Entry) error {
+			if full.Load() {
+				return errors.New("disk full")
+			}
+			return nil
+		}
+		w = start(t, cfg)
+		defer w.halt()
+		f.check = func(_ *fakeSet, _ map[netip.Prefix]bool, _ time.Time) {
+			if !f.find("weir-block-v4-0").held[v4(1)] && !f.find("weir-list-v4-0").held[v4(1)] {
+				t.Errorf("%v: held nowhere", time.Now())
+			}
+		}
+		for i := range 100 { // others are banned all the time, for whom lists wait
+			next.ban(time.Hour, v4(100+i))
+			pass(500 * time.Millisecond)
+			if i != 20 {
+				continue
+			}
+			next.mu.Lock()
+			next.bans[v4(1)] = Entry{Prefix: v4(1), Action: "block", List: true, Created: time.Now(), Until: time.Now().Add(time.Hour)}
+			next.mu.Unlock()
+			full.Store(false)
+		}
+		pass(2 * time.Minute)
+		if !f.find("weir-list-v4-0").held[v4(1)] || f.find("weir-block-v4-0").held[v4(1)] || f.find("weir-block-v4-0").held[v4(2)] {
+			t.Error("in the end it is not where it belongs")
 		}
 	})
 }

@@ -35,7 +35,7 @@ type simAccount struct {
 
 	targets   []*simTarget
 	processes []*simProcess
-	places    moments // given away
+	shares    uint64 // of time, given away
 	mu        sync.Mutex
 	sets      map[string]*simSet
 	began     map[string]time.Time // of updates, by set and the description that they write

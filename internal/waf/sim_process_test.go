@@ -22,9 +22,17 @@ var (
 // what is due at one moment happens in any order, and a day is to be repeated.
 type moments int64
 
+const grid = 10_000 // shares: more than the Writers of a day need
+
+// share gives the next share: who is before whom depends on the seed. 0 is the day's own.
+func (a *simAccount) share() moments {
+	a.shares++
+	odd := mix64(a.seed)%(grid/10)*10 + 1 // which has no divisor in common with grid
+	return moments(a.shares * odd % grid)
+}
+
 // after gives the first moment of them that is not before t.
 func (p moments) after(t time.Time) time.Time {
-	const grid = 10_000 // more than the Writers of a day need
 	return t.Add(time.Duration((int64(p) - t.UnixNano()%grid + grid) % grid))
 }
 
@@ -51,9 +59,8 @@ func (a *simAccount) start(l *ledger, epoch uint64) *simProcess {
 	p := &simProcess{t: a.t, account: a, book: a.book, epoch: epoch}
 	budget := NewBudgets()
 	for i, target := range a.targets {
-		a.places += 3 // to wake up, to hear of changes, and for calls
-		cfg, stop := l.config(a.places + 1)
-		link := &simLink{process: p, own: a.places + 2, rng: rand.New(rand.NewPCG(a.seed, 1000*uint64(i+1)+epoch)), client: a.client(), known: make(map[string]map[netip.Prefix]bool)}
+		cfg, stop := l.config(a.share())
+		link := &simLink{process: p, own: a.share(), rng: rand.New(rand.NewPCG(a.seed, 1000*uint64(i+1)+epoch)), client: a.client(), known: make(map[string]map[netip.Prefix]bool)}
 		cfg.Client = link
 		cfg.Scope, cfg.Sets, cfg.Target, cfg.Budget = target.scope, []string{target.prefix}, target.prefix, budget
 		cfg.WritesPerSecond, cfg.Grace, cfg.DriftPeriod, cfg.Capacity = a.rate, a.grace, a.period, a.capacity
@@ -62,7 +69,7 @@ func (a *simAccount) start(l *ledger, epoch uint64) *simProcess {
 		if err != nil {
 			a.t.Fatal(err)
 		}
-		w.wakes = a.places.after
+		w.wakes = a.share().after
 		ctx, cancel := context.WithCancel(context.Background())
 		r := &running{w, cancel, make(chan struct{})}
 		p.writers, p.stops, p.errs = append(p.writers, r), append(p.stops, stop), append(p.errs, nil)

@@ -23,7 +23,12 @@ func (p *plan) look(now time.Time, inForce iter.Seq[Entry]) {
 		p.sweep(ms)
 	}
 	for _, e := range p.judged {
-		if e.orphan && e.home != nil && !e.wanted {
+		heir := p.elsewhere(e)
+		switch {
+		case !e.orphan || e.home == nil || e.wanted:
+		case heir != nil: // banned since, and for another pool
+			p.succeed(e, heir, ms)
+		default:
 			p.out(e)
 			e.orphan = false
 			p.in(e)
