@@ -68,7 +68,7 @@ const (
 )
 
 // newKeeper makes s.keeper, if the settings want one.
-func (s *service) newKeeper(cloud aws.Config, reg prometheus.Registerer) (err error) {
+func (s *service) newKeeper(ctx context.Context, cloud aws.Config, reg prometheus.Registerer) (err error) {
 	if s.cfg.State.Snapshot == "" {
 		return nil
 	}
@@ -81,6 +81,9 @@ func (s *service) newKeeper(cloud aws.Config, reg prometheus.Registerer) (err er
 		Logger: k.log, Registerer: reg,
 	})
 	if err != nil {
+		return err
+	}
+	if err = askPlace(ctx, k.store); err != nil {
 		return err
 	}
 	k.series = k.store.Series("")
@@ -97,6 +100,17 @@ func (s *service) newKeeper(cloud aws.Config, reg prometheus.Registerer) (err er
 		Name: "state_age_seconds", Help: "How old the latest snapshot of the state is, 0 where this process counts nothing.",
 	}, k.age))
 	s.keeper = k
+	return nil
+}
+
+// askPlace returns an error when the bucket that snapshots are to be kept in does not
+// exist. A task that was given the name of one never would detect anything.
+func askPlace(ctx context.Context, keep *snapshot.Store) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := keep.Ask(ctx); err != nil {
+		return fmt.Errorf("keep snapshots (WEIR_STATE_SNAPSHOT): %w", err)
+	}
 	return nil
 }
 

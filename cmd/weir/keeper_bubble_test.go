@@ -12,9 +12,40 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	kinesistypes "github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"go.uber.org/zap"
 
 	"weir/internal/awslocal"
 )
+
+// A place that cannot be read when a shard is taken is seen to keep it from being read, and
+// one that there is not ends the start.
+func TestStateThatCannotBeRead(t *testing.T) {
+	inStreet(t, func(t *testing.T, w *street) {
+		environ := []string{"WEIR_STATE_SNAPSHOT=s3://states/weir", "WEIR_STATE_MEMORY=16MiB"}
+		_, err := newService(t.Context(), w.settings(environ...), w.cloud, zap.NewNop(), observer{})
+		if err == nil || !strings.Contains(err.Error(), "s3://states/weir") || !strings.Contains(err.Error(), "WEIR_STATE_SNAPSHOT") {
+			t.Errorf("without the bucket the start ends with %v", err)
+		}
+		if _, err := s3.NewFromConfig(w.cloud).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("states")}); err != nil {
+			t.Fatal(err)
+		}
+		w.faults.Add(awslocal.Fault{Service: "s3", Do: awslocal.FaultError, Code: "AccessDenied"})
+		r := w.moveIn(observer{}, nil, environ...)
+		w.until("the shards", time.Minute, r.reads)
+		w.put("45.1.1.1")
+		const what = "state: 2 of 2 shards held are not read"
+		w.until(what, time.Minute, func() bool { return contains(r.reasons(), what) })
+		if reasons := r.reasons(); !contains(reasons, "s3://states/weir") || !contains(reasons, "AccessDenied") {
+			t.Errorf("reasons = %q", reasons)
+		}
+		w.faults.Clear()
+		w.until("a ban", time.Minute, func() bool { return w.holds("45.1.1.1") })
+		if contains(r.reasons(), "state:") {
+			t.Errorf("reasons = %q", r.reasons())
+		}
+		r.stop()
+	})
+}
 
 // A process that is stopped for long, one that takes over meanwhile, and a third that
 // finds its snapshot damaged: each record is counted once in what lives on.

@@ -45,6 +45,9 @@ func (s *service) notReady() []string {
 	case st.Unowned > 0:
 		why = append(why, fmt.Sprintf("stream: %d of its shards read by nobody", st.Unowned))
 	}
+	if trouble := waiting(st.Shards); trouble != "" {
+		why = append(why, "state: "+trouble)
+	}
 	if trouble := unread(st.Shards); trouble != "" {
 		why = append(why, "stream: "+trouble)
 	}
@@ -112,6 +115,21 @@ func (s *service) warnUnlisted(ctx context.Context, t *target) {
 	if err := s.unlisted(t); err != nil {
 		s.log.Warn("imported lists are not enforced", zap.String("target", t.Name), zap.Error(err))
 	}
+}
+
+// waiting says how many shards are not read, as the state that is kept cannot be.
+func waiting(shards []kinesis.ShardStatus) string {
+	n, why := 0, ""
+	for _, sh := range shards {
+		if sh.Waits != "" {
+			why = sh.Waits
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d shards held are not read, nothing is detected of them: what WEIR_STATE_SNAPSHOT has kept cannot be read: %s", n, len(shards), why)
 }
 
 // unread says of how many shards reads fail again and again, and by what.

@@ -67,7 +67,7 @@ func (s *service) doDuty(ctx context.Context) error {
 	if err != nil {
 		return nil // told to stop before there was anything to do
 	}
-	d, err := s.newDuty(seed)
+	d, err := s.newDuty(ctx, seed)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (s *service) commonSeed(ctx context.Context) (seeded.Seed, error) {
 	}
 }
 
-func (s *service) newDuty(seed seeded.Seed) (*duty, error) {
+func (s *service) newDuty(ctx context.Context, seed seeded.Seed) (*duty, error) {
 	set, err := compileScenarios(s.cfg, s.crawlers, seed)
 	if err != nil {
 		return nil, err
@@ -116,6 +116,9 @@ func (s *service) newDuty(seed seeded.Seed) (*duty, error) {
 		Logger: s.log.Named("state"), Registerer: s.reg,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := askPlace(ctx, keep); err != nil {
 		return nil, err
 	}
 	sender, err := rekey.NewSender(rekey.SenderConfig{

@@ -106,7 +106,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		return nil, err
 	}
 	if cfg.Role == roleAll {
-		if err = s.newKeeper(cloud, reg); err != nil {
+		if err = s.newKeeper(ctx, cloud, reg); err != nil {
 			return nil, err
 		}
 	}

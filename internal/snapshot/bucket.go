@@ -53,7 +53,7 @@ func (b *bucket) list(ctx context.Context, folder string) ([]string, error) {
 	for {
 		out, err := b.api.ListObjectsV2(ctx, in)
 		if err != nil {
-			return nil, fmt.Errorf("list snapshots: %w", err)
+			return nil, fmt.Errorf("list the snapshots in %s: %w", b, err)
 		}
 		for _, o := range out.Contents {
 			names = append(names, strings.TrimPrefix(aws.ToString(o.Key), prefix))
@@ -62,6 +62,11 @@ func (b *bucket) list(ctx context.Context, folder string) ([]string, error) {
 			return names, nil
 		}
 	}
+}
+
+func (b *bucket) missing(err error) bool {
+	var none *types.NoSuchBucket
+	return errors.As(err, &none)
 }
 
 func (b *bucket) open(ctx context.Context, name string) (io.ReadCloser, error) {

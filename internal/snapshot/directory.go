@@ -39,7 +39,7 @@ func (d directory) list(_ context.Context, folder string) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list snapshots: %w", err)
+		return nil, fmt.Errorf("list the snapshots in %s: %w", d, err)
 	}
 	var names []string
 	for _, e := range entries {
@@ -53,6 +53,8 @@ func (d directory) list(_ context.Context, folder string) ([]string, error) {
 	}
 	return names, nil
 }
+
+func (d directory) missing(error) bool { return false }
 
 func (d directory) open(_ context.Context, name string) (io.ReadCloser, error) {
 	return os.Open(d.path(name))

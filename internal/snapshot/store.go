@@ -47,7 +47,8 @@ type place interface {
 	// put makes a file that is there as a whole or not at all. errExists if there is one.
 	put(ctx context.Context, name string, write func(io.Writer) error) (size int64, err error)
 	remove(ctx context.Context, name string) error
-	String() string // of a name that people can go to
+	missing(err error) bool // err of list says that there is no such place
+	String() string         // of a name that people can go to
 }
 
 var errExists = errors.New("there is one of that name")
@@ -93,6 +94,15 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s.place = d
 	return s, nil
+}
+
+// Ask returns an error if there is no such place as the store's: a bucket, as a
+// directory was made. It is none that the place does not answer, or refuses to.
+func (s *Store) Ask(ctx context.Context) error {
+	if _, err := s.place.list(ctx, ""); err != nil && s.place.missing(err) {
+		return err
+	}
+	return nil
 }
 
 // Refused returns what is to be said of snapshots that were there and could not be

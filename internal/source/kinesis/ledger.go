@@ -39,6 +39,7 @@ type stats struct {
 	retrying atomic.Bool  // handle has returned an error for the batch in hand
 
 	trouble atomic.Pointer[string] // what reading fails by, again and again; nil = it does not
+	waits   atomic.Pointer[string] // why Config.Resume failed the last time; nil = it has not
 }
 
 // lag returns how far reading is behind the newest record, as far as is known:

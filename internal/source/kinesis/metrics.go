@@ -98,12 +98,13 @@ var (
 	descLeases  = prometheus.NewDesc("kinesis_leases", "Shards that this worker holds.", nil, nil)
 	descOpen    = prometheus.NewDesc("kinesis_shards", "Shards of the stream that take records.", nil, nil)
 	descUnowned = prometheus.NewDesc("kinesis_shards_unowned", "Shards that nobody reads though there may be something to read.", nil, nil)
+	descWaiting = prometheus.NewDesc("kinesis_shards_waiting", "Shards that this worker holds and does not read, as the kept state cannot be read that says from where.", nil, nil)
 	descLag     = prometheus.NewDesc("kinesis_shard_lag_seconds", "How far reading is behind the newest record of a shard.", []string{"shard"}, nil)
 	descAge     = prometheus.NewDesc("kinesis_last_record_age_seconds", "Since the latest record that was read from a shard arrived in the stream.", []string{"shard"}, nil)
 )
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLeases, descOpen, descUnowned, descLag, descAge} {
+	for _, d := range []*prometheus.Desc{descLeases, descOpen, descUnowned, descWaiting, descLag, descAge} {
 		ch <- d
 	}
 }
@@ -116,6 +117,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descLeases, float64(len(st.Shards)))
 	gauge(descOpen, float64(st.Open))
 	gauge(descUnowned, float64(st.Unowned))
+	waiting := 0
+	for _, s := range st.Shards {
+		if s.Waits != "" {
+			waiting++
+		}
+	}
+	gauge(descWaiting, float64(waiting))
 	for _, s := range st.Shards {
 		gauge(descLag, s.Behind.Seconds(), s.ID)
 		if !s.Arrived.IsZero() {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.uber.org/zap"
 )
 
@@ -41,6 +42,7 @@ func (c *checkpointer) settle(s *shard) error {
 				position = s.about.Checkpoint
 			}
 			s.lease.resume(position)
+			s.stats.waits.Store(nil)
 			s.resumed.Store(true)
 			c.log.Info("shard resumed", zap.String("shard", s.id), zap.String("position", position), zap.String("checkpoint", s.about.Checkpoint))
 			return nil
@@ -49,6 +51,7 @@ func (c *checkpointer) settle(s *shard) error {
 			continue
 		}
 		c.m.resumeErrors.Inc()
+		s.stats.waits.Store(aws.String(err.Error()))
 		if skipped, ok := c.quietResume.ok(); ok {
 			c.log.Error("shard waits: it is not known how far the kept state has it", zap.String("shard", s.id),
 				zap.Error(err), zap.Int("lines_left_out", skipped))

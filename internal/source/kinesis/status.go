@@ -26,6 +26,7 @@ type ShardStatus struct {
 	Retrying   bool          // the batch in hand was not handled the first time
 	Trouble    string        // what reads of it fail by, again and again, as kinesis_read_errors_total has it; "" = they do not
 	Resumed    bool          // where it is read from is settled; see Config.Resume
+	Waits      string        // why it is not, though it was tried; "" = it was not tried, or is settled
 }
 
 // Status tells how reading stands. It may be called at any time.
@@ -44,6 +45,7 @@ func (s *Source) Status() Status {
 			Retrying:   sh.stats.retrying.Load(),
 			Trouble:    aws.ToString(sh.stats.trouble.Load()),
 			Resumed:    sh.resumed.Load(),
+			Waits:      aws.ToString(sh.stats.waits.Load()),
 		})
 	}
 	return st
