@@ -207,10 +207,10 @@ func (w *street) owners() map[string]string {
 
 // line is one service's way to AWS.
 type line struct {
-	next aws.HTTPClient
-	cut  atomic.Bool
+	cut atomic.Bool
 
 	mu     sync.Mutex
+	next   aws.HTTPClient
 	paused chan struct{} // closed when the pause is over; nil = none
 }
 
@@ -218,11 +218,21 @@ func (l *line) Do(r *http.Request) (*http.Response, error) {
 	if err := l.pass(); err != nil {
 		return nil, err
 	}
-	resp, err := l.next.Do(r)
+	l.mu.Lock()
+	next := l.next
+	l.mu.Unlock()
+	resp, err := next.Do(r)
 	if cut := l.pass(); cut != nil {
 		return nil, cut
 	}
 	return resp, err
+}
+
+// lose has nothing about a table of DynamoDB pass any more.
+func (l *line) lose(table string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next = without{l.next, table}
 }
 
 // pass waits while the service is paused, deaf to deadlines as a stopped process is,

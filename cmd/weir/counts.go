@@ -57,11 +57,13 @@ func (s *service) newFlow(engine *detect.Engine, reg prometheus.Registerer, forw
 }
 
 // firstSeed is the seed until the state of another process is gone on with, whose
-// own it takes then.
+// own it takes then. It is a random one where the storage does not answer: what it
+// hashes stays in this process, or is kept together with it. Processes that hand each
+// other hashes cannot do with it.
 func (s *service) firstSeed(ctx context.Context) seeded.Seed {
 	seed, err := s.store.Secret(ctx, "seed")
 	if err != nil {
-		s.log.Warn("a new seed is made", zap.Error(err))
+		s.log.Warn("the seed of before cannot be read, so another one is made; a state that was kept brings its own", zap.Error(err))
 		return seeded.New()
 	}
 	return seed

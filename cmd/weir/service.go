@@ -119,6 +119,8 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	}
 	if s.keeper != nil {
 		reading.Resume, reading.Leave, reading.Hold = s.keeper.resume, s.keeper.leave, true
+	} else if s.heldBack() {
+		s.holdBack(&reading)
 	}
 	if cfg.Role != roleAll {
 		s.shareStream(&reading)
@@ -145,8 +147,8 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	return s, nil
 }
 
-// commit stores what was decided. Who shares a table goes on while it does not answer:
-// the leases are in DynamoDB, too, so that nothing is checkpointed meanwhile.
+// commit stores what was decided. Who shares a table goes on while it does not answer,
+// and no checkpoint moves meanwhile: they follow what is stored (see keeper, holdBack).
 func (s *service) commit(ctx context.Context) error {
 	if s.shared {
 		return s.store.CommitSoon(ctx)
@@ -222,6 +224,8 @@ func (s *service) run(ctx context.Context) error {
 		defer close(kept)
 		if s.keeper != nil {
 			s.keeper.run(keeping)
+		} else if s.heldBack() {
+			s.keepCovered(keeping)
 		}
 	}()
 	wg.Go(func() {
@@ -260,7 +264,7 @@ func (s *service) run(ctx context.Context) error {
 		failure = nil // told to stop
 	}
 
-	stopKeeping() // the last state was kept when the shards were left
+	stopKeeping() // the last state was kept, or covered, when the shards were left
 	<-kept
 	if c := s.counts.Load(); c != nil && readErr == nil { // else a batch may still be in the engine
 		c.engine.Close()

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"weir/internal/source/kinesis"
+)
+
+const (
+	// coverEvery is how often checkpoints follow what is stored, where they wait for it.
+	coverEvery = time.Second
+	// coverAgain is the pause before it is tried again while a shard waits to be left.
+	coverAgain = 50 * time.Millisecond
+)
+
+// heldBack reports whether checkpoints wait for decisions to be stored: where batches
+// do not, as other processes share the table of them, and no state is kept, which
+// would see to it.
+func (s *service) heldBack() bool { return s.store.Shared() && s.keeper == nil }
+
+// holdBack has checkpoints wait for decisions.
+func (s *service) holdBack(reading *kinesis.Config) {
+	reading.Hold = true
+	reading.Resume = func(_ context.Context, sh kinesis.Shard) (string, error) { return sh.Handled, nil }
+	reading.Leave = func(ctx context.Context, _ string) {
+		for s.cover(ctx) != nil {
+			select {
+			case <-ctx.Done():
+				return // who reads on does so from where decisions are stored
+			case <-time.After(coverAgain):
+			}
+		}
+	}
+}
+
+// keepCovered has checkpoints follow what is stored, until ctx ends.
+func (s *service) keepCovered(ctx context.Context) {
+	tick := time.NewTicker(coverEvery)
+	defer tick.Stop()
+	waits := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		err := s.cover(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !waits:
+			s.log.Warn("no checkpoint moves until decisions can be stored", zap.Error(err))
+		case err == nil && waits:
+			s.log.Info("checkpoints move again")
+		}
+		waits = err != nil
+	}
+}
+
+// cover lets checkpoints move to where all that was decided is stored.
+func (s *service) cover(ctx context.Context) error {
+	handled := make(map[string]string) // before what it led to is stored
+	for _, sh := range s.source.Status().Shards {
+		if sh.Resumed && sh.Checkpoint != "" {
+			handled[sh.ID] = sh.Checkpoint
+		}
+	}
+	if err := s.store.Commit(ctx); err != nil {
+		return err
+	}
+	s.source.Covered(handled)
+	return nil
+}
