@@ -18,8 +18,10 @@ const (
 
 // heldBack reports whether checkpoints wait for decisions to be stored: where batches
 // do not, as other processes share the table of them, and no state is kept, which
-// would see to it.
-func (s *service) heldBack() bool { return s.store.Shared() && s.keeper == nil }
+// would see to it. Tasks of the other roles see to it themselves.
+func (s *service) heldBack() bool {
+	return s.cfg.Role == roleAll && s.store.Shared() && s.keeper == nil
+}
 
 // holdBack has checkpoints wait for decisions.
 func (s *service) holdBack(reading *kinesis.Config) {

@@ -118,7 +118,7 @@ func newMarket(t *testing.T, targets string, observe observer, before ...held) *
 	if err := os.WriteFile(file, []byte(targets), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := testSettings(t, "WEIR_WAF_TARGETS="+file)
+	cfg := testSettings(t, "WEIR_WAF_TARGETS="+file, "WEIR_STATE_SNAPSHOT="+t.TempDir())
 	cfg.WAF.Drift = 200 * time.Millisecond
 	if err := makeStream(t.Context(), m.cloud, cfg.Kinesis.Stream, 1); err != nil {
 		t.Fatal(err)
