@@ -36,6 +36,7 @@ type keeper struct {
 	turn chan struct{} // one slot: who loads or keeps a state
 
 	mu         sync.Mutex
+	decisions  []byte            // tells the store of them from others; set when the first state is loaded
 	tenure     int64             // that the state is of, see kinesis.Shard
 	generation int64             // of the snapshot that it follows from
 	stale      bool              // others have gone on from that one: it must not be kept
@@ -176,6 +177,9 @@ func (k *keeper) load(ctx context.Context, tenure int64) error {
 	if last >= tenure {
 		return nil
 	}
+	if err := k.identify(ctx); err != nil {
+		return err
+	}
 	begun := time.Now()
 	var loaded snapshot.Header
 	generation, ok, err := k.series.Latest(ctx, func(h snapshot.Header, next func() (string, io.Reader, error)) error {
@@ -204,6 +208,19 @@ func (k *keeper) load(ctx context.Context, tenure int64) error {
 	return nil
 }
 
+// identify asks for what tells the store of decisions from another one. It is no secret
+// itself, as snapshots bear it.
+func (k *keeper) identify(ctx context.Context) error {
+	name, err := k.s.store.Secret(ctx, "name")
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.decisions = name[:]
+	return nil
+}
+
 // restore has what is counted go on from a snapshot.
 func (k *keeper) restore(h snapshot.Header, next func() (string, io.Reader, error)) error {
 	var seed seeded.Seed
@@ -224,9 +241,16 @@ func (k *keeper) restore(h snapshot.Header, next func() (string, io.Reader, erro
 		switch name {
 		case sectionEngine:
 			var is detect.Restored
-			is, err = c.engine.Restore(way, nil)
+			// Every decision on its alerts was stored when it was cut, but maybe elsewhere: in a
+			// file that went with its task, say.
+			if bytes.Equal(h.Decisions, k.decisions) {
+				is, err = c.engine.Restore(way, nil)
+			} else {
+				is, err = c.engine.RestoreUntold(way, nil)
+			}
 			if err == nil {
-				k.log.Info("buckets restored", zap.Int("buckets", is.Buckets), zap.Int("dropped", is.Dropped), zap.Int("evicted", is.Evicted))
+				k.log.Info("buckets restored", zap.Int("buckets", is.Buckets), zap.Int("dropped", is.Dropped), zap.Int("evicted", is.Evicted),
+					zap.Int("alerts_of_unknown_decisions", is.Untold))
 			}
 		case sectionLearnt:
 			err = c.set.ReadLearnt(way)
@@ -287,6 +311,7 @@ func (k *keeper) keep(ctx context.Context) error {
 	}
 	defer func() { <-k.turn }()
 	k.mu.Lock()
+	decisions := k.decisions
 	tenure, generation, idle := k.tenure, k.generation, k.tenure == 0 || k.stale
 	k.mu.Unlock()
 	if idle || len(k.s.source.Status().Shards) == 0 {
@@ -312,7 +337,7 @@ func (k *keeper) keep(ctx context.Context) error {
 		return err
 	}
 	h := snapshot.Header{
-		Written: begun, Version: version(), Stream: k.s.cfg.Kinesis.Stream, Positions: positions, Seed: c.seed[:],
+		Written: begun, Version: version(), Stream: k.s.cfg.Kinesis.Stream, Positions: positions, Seed: c.seed[:], Decisions: decisions,
 	}
 	generation, _, err = k.series.Put(ctx, generation, h,
 		snapshot.Section{Name: sectionEngine, Write: func(w io.Writer) error { _, err := cut.WriteTo(w); return err }},

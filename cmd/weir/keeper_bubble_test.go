@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +17,8 @@ import (
 	"go.uber.org/zap"
 
 	"weir/internal/awslocal"
+	"weir/internal/ban"
+	"weir/internal/detect"
 )
 
 // A place that cannot be read when a shard is taken is seen to keep it from being read, and
@@ -44,6 +48,53 @@ func TestStateThatCannotBeRead(t *testing.T) {
 			t.Errorf("reasons = %q", r.reasons())
 		}
 		r.stop()
+	})
+}
+
+// Who was banned, and whose decision is in no store that lives on, is banned again as soon as
+// he goes on, whatever the blackhole. Where the store lives on he is not alerted about twice.
+func TestStateOutlivesDecisions(t *testing.T) {
+	inStreet(t, func(t *testing.T, w *street) {
+		if _, err := s3.NewFromConfig(w.cloud).CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("states")}); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(ban.CreateTable(t.Context(), newTables(w.cloud), "one"), ban.CreateTable(t.Context(), newTables(w.cloud), "another")); err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "slow.yaml")
+		// Its action lets requests through, so that they are counted on.
+		text := strings.Replace(slow, "blackhole: 1m", "blackhole: 5h", 1)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		environ := []string{"WEIR_SCENARIOS=" + file, "WEIR_STATE_SNAPSHOT=s3://states/weir", "WEIR_STATE_MEMORY=16MiB", "WEIR_BAN_ACTION=count"}
+		round := 0
+		life := func(table string) (alerts int) { // of a task, to which the client makes ten requests
+			var told atomic.Int64
+			r := w.moveIn(observer{alert: func(detect.Alert, *ban.Decision) { told.Add(1) }}, nil, append(environ, "WEIR_BAN_TABLE="+table)...)
+			w.until("the shards", time.Minute, r.reads)
+			in := &kinesis.PutRecordsInput{StreamName: aws.String("log")}
+			for i := range 10 {
+				line := fmt.Sprintf("%d.000\t45.10.1.1\t200\tGET\twww.example.com\t/slow\trequest-%d-%d\tHTTP/1.1\tcurl/8", time.Now().Unix(), round, i)
+				in.Records = append(in.Records, kinesistypes.PutRecordsRequestEntry{Data: []byte(line), PartitionKey: aws.String(fmt.Sprint(i))})
+			}
+			round++
+			if _, err := kinesis.NewFromConfig(w.cloud).PutRecords(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+			w.until("ten records", time.Minute, func() bool { return r.s.handled() >= 10 })
+			time.Sleep(5 * time.Second)
+			r.stop()
+			return int(told.Load())
+		}
+		for _, step := range []struct {
+			table string
+			want  int
+		}{{"one", 1}, {"one", 0}, {"another", 1}, {"another", 0}} {
+			if got := life(step.table); got != step.want {
+				t.Errorf("%d alerts with the decisions in table %s, want %d", got, step.table, step.want)
+			}
+		}
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 type decoder struct {
 	engine *Engine
 	keep   func(uint64) bool
+	untold bool // what is remembered of alerts is left out
 	byName map[string]int
 	done   Restored
 

@@ -25,6 +25,7 @@ type Restored struct {
 	Left    int // buckets that keep did not hold of
 	Older   int // buckets that the Engine had already, as of later
 	Evicted int // buckets that gave way, as there was no room
+	Untold  int // alerts that are not remembered, see RestoreUntold
 }
 
 // Restore puts what a snapshot holds into the Engine, beside what is there, and returns
@@ -37,10 +38,21 @@ type Restored struct {
 // no more memory than it has; beside that Restore takes 8 bytes for each bucket that it
 // has read of a part. It reads no further than the end of the snapshot.
 func (e *Engine) Restore(r io.Reader, keep func(partition uint64) bool) (Restored, error) {
+	return e.restore(r, keep, false)
+}
+
+// RestoreUntold is Restore without what is remembered of alerts, for where what was decided
+// on these is not known: it would keep quiet about who went free, for the time of a
+// blackhole. What was counted remains, so an alert comes again when a bucket runs over again.
+func (e *Engine) RestoreUntold(r io.Reader, keep func(partition uint64) bool) (Restored, error) {
+	return e.restore(r, keep, true)
+}
+
+func (e *Engine) restore(r io.Reader, keep func(partition uint64) bool, untold bool) (Restored, error) {
 	if keep == nil {
 		keep = func(uint64) bool { return true }
 	}
-	d := &decoder{engine: e, keep: keep, byName: make(map[string]int, len(e.plan.scenarios)), sameIndexes: true}
+	d := &decoder{engine: e, keep: keep, untold: untold, byName: make(map[string]int, len(e.plan.scenarios)), sameIndexes: true}
 	for i, s := range e.plan.scenarios {
 		d.byName[s.Name] = i
 	}
@@ -152,6 +164,12 @@ func (d *decoder) bucket() error {
 	if err := d.level(&b, what); err != nil {
 		return err
 	}
+	isEmpty := false
+	if d.untold && b.alerted != 0 {
+		d.done.Untold++
+		b.alerted = 0
+		isEmpty = b.count == 0 && b.shield == 0
+	}
 	index := d.scenarios[number].index
 	if what&bucketShields != 0 {
 		index, _ = d.shieldsOf(int(number))
@@ -171,6 +189,9 @@ func (d *decoder) bucket() error {
 	l := &e.limits[index]
 	if b.level > l.full || (k.family == familyValue) != (l.group.By == scenario.ByValue) || b.ident.isShield() && b.count > 0 {
 		return errRange
+	}
+	if isEmpty {
+		return nil
 	}
 	d.buckets[len(d.buckets)-1] = d.place(&b, k, l)
 	return nil
@@ -394,6 +415,10 @@ func (d *decoder) notice() error {
 	when, is := d.word()
 	if !ok || !is || when>>42 == 0 {
 		return errForm
+	}
+	if d.untold {
+		d.done.Untold++
+		return nil
 	}
 	if s := d.shardOf(who); s != nil && len(s.members.sets) > 0 {
 		s.members.notify(notice{who, when}, 0)

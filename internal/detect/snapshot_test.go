@@ -431,6 +431,30 @@ func TestRestoreIntoOtherScenarios(t *testing.T) {
 	expect("a client who is shielded")
 }
 
+// TestRestoreUntold: whoever was alerted about is alerted about again, when a bucket runs over
+// again; what buckets hold remains.
+func TestRestoreUntold(t *testing.T) {
+	e, start, snapshot := snapshotted(t, 300)
+	want := holdings(e)
+	alerts := len(want.notices)
+	want.notices = nil
+	for id, h := range want.buckets {
+		if h.bucket.alerted != 0 {
+			alerts++
+			h.bucket.alerted = 0
+			if want.buckets[id] = h; h.bucket.count == 0 && h.bucket.shield == 0 {
+				delete(want.buckets, id)
+			}
+		}
+	}
+	again := start(t, 3)
+	done, err := again.RestoreUntold(bytes.NewReader(snapshot), nil)
+	if err != nil || done.Untold != alerts || alerts < 20 || done.Buckets != len(want.buckets) || done.Notices != 0 {
+		t.Errorf("restored %+v, error %v; want %d alerts left out and %d buckets", done, err, alerts, len(want.buckets))
+	}
+	compareHoldings(t, holdings(again), want)
+}
+
 // TestMarksAreRestored: a record that only drains is remembered wherever the Engine that
 // was snapshotted would have remembered it.
 func TestMarksAreRestored(t *testing.T) {

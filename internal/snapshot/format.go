@@ -23,6 +23,7 @@ type Header struct {
 	Stream    string            `json:"stream"`    // that it has counted
 	Positions map[string]string `json:"positions"` // how far, by shard
 	Seed      []byte            `json:"seed"`      // of the hashes in it
+	Decisions []byte            `json:"decisions"` // what tells where the decisions on its alerts are stored from other places
 }
 
 // A Section is a part of a snapshot with a name of its own, of at most 64 bytes.
