@@ -143,6 +143,7 @@ func (p *plan) stand(e *entry, members []*entry) {
 		p.out(m)
 		m.over, m.spilled, m.displaced = e, false, false
 		p.in(m)
+		p.arrived(m)
 		p.retell(m)
 	}
 }
@@ -162,7 +163,15 @@ func (p *plan) retell(e *entry) {
 	for _, u := range e.under {
 		p.out(u)
 		p.in(u)
+		p.arrived(u)
 		p.retell(u)
+	}
+}
+
+// arrived ends the waiting for an heir for which an entry stands that is held.
+func (p *plan) arrived(heir *entry) {
+	if heir.inherits && heir.enforced() {
+		p.bequeath(heir, nil, p.looked.UnixMilli())
 	}
 }
 

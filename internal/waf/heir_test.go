@@ -40,6 +40,33 @@ func TestAMergedBanThatChangesItsPool(t *testing.T) {
 	})
 }
 
+// A ban that comes into a pool as part of a merged entry leaves the pool before.
+func TestABanThatChangesItsPoolAndIsMerged(t *testing.T) {
+	bubble(t, 1, 0, func(t *testing.T, f *fakeWAF, s *fakeStore) {
+		f.add("weir-captcha-v4-0", types.IPAddressVersionIpv4)
+		cfg := s.config(f)
+		cfg.Capacity = 3
+		w := start(t, cfg)
+		defer w.halt()
+		becomes := func(action string) {
+			s.mu.Lock()
+			s.bans[v4(9)] = Entry{Prefix: v4(9), Action: action, Created: time.Now(), Until: time.Now().Add(4 * time.Hour)}
+			s.mu.Unlock()
+			s.signal()
+			pass(2 * time.Minute)
+		}
+		s.ban(4*time.Hour, v4(8), v4(20), v4(30))
+		becomes("captcha")
+		if !f.find("weir-captcha-v4-0").held[v4(9)] {
+			t.Fatal("not held at first")
+		}
+		becomes("block")
+		if !f.find("weir-block-v4-0").held[pfx("1.0.0.8/31")] || f.find("weir-captcha-v4-0").held[v4(9)] {
+			t.Error("not merged, or held twice")
+		}
+	})
+}
+
 // heirs runs a Writer that is told what changed, over a pool for each of three
 // actions, and gives what puts a ban of one address in force, or ends it.
 func heirs(t *testing.T, first string, story func(t *testing.T, f *fakeWAF, becomes func(action string))) {

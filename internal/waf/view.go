@@ -200,7 +200,7 @@ func (p *plan) succeed(e, heir *entry, now int64) {
 // heir's action is the stronger one, which hides it.
 func (e *entry) succeeded(heir *entry, now int64) {
 	switch {
-	case heir.home == nil:
+	case !heir.enforced():
 		e.heir, heir.inherits = heir, true
 	case heir.pool.key.action <= e.pool.key.action:
 		e.until = min(e.until, now)
@@ -227,7 +227,7 @@ func (p *plan) bequeath(heir, next *entry, now int64) {
 		case e == next: // the ban is back where it was
 		case next != nil:
 			e.succeeded(next, now)
-		case heir.home != nil:
+		case heir.enforced():
 			e.succeeded(heir, now)
 		case heir.until > now: // it was lifted
 			e.gone = now
