@@ -5,7 +5,8 @@
 // that dies is started again), makes traffic of which it knows who must be banned and
 // who must not, and sends SIGKILL at random times and at chosen ones: as a call
 // reaches AWS, or after AWS has carried it out and before the task gets the answer. It does so for one
-// task that keeps its state in files and, beside it, for two tasks that share theirs.
+// task that keeps its state in files and, beside it, for two tasks that share theirs, and
+// for two that ingest with two that detect.
 //
 // The last line that it prints is JSON:
 //

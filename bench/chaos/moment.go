@@ -45,6 +45,8 @@ var moments = []moment{
 	{"UpdateItem", true},
 	{"BatchWriteItem", true},
 	{"PutItem", true},
+	{"PutRecords", false}, // between tasks that ingest and tasks that detect
+	{"PutRecords", true},
 	{"PutObject", false}, // snapshots, where they are in S3
 	{"PutObject", true},
 	{"GetRecords", true},
@@ -57,7 +59,7 @@ func pickMoment(rnd *rand.Rand) moment { return moments[rnd.IntN(len(moments))] 
 type gate struct {
 	server http.Handler
 	tables *dynamodb.Client // in process
-	leases string
+	leases []string         // tables
 
 	mu      sync.Mutex
 	key     string // access key of the task to be killed; "" = none
@@ -129,20 +131,23 @@ func (g *gate) look() {
 	defer g.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	out, err := g.tables.Scan(ctx, &dynamodb.ScanInput{TableName: &g.leases, ConsistentRead: aws.Bool(true)})
-	if err != nil {
-		return // there is no table before the bootstrap
-	}
-	for _, item := range out.Items {
-		shard, _ := item["ShardID"].(*types.AttributeValueMemberS)
-		checkpoint, _ := item["Checkpoint"].(*types.AttributeValueMemberS)
-		if shard == nil || checkpoint == nil {
-			continue
+	for _, table := range g.leases {
+		out, err := g.tables.Scan(ctx, &dynamodb.ScanInput{TableName: &table, ConsistentRead: aws.Bool(true)})
+		if err != nil {
+			continue // it is there after the bootstrap, where it is needed
 		}
-		if old := g.seen[shard.Value]; less(checkpoint.Value, old) {
-			g.rewinds++
+		for _, item := range out.Items {
+			shard, _ := item["ShardID"].(*types.AttributeValueMemberS)
+			checkpoint, _ := item["Checkpoint"].(*types.AttributeValueMemberS)
+			if shard == nil || checkpoint == nil {
+				continue
+			}
+			key := table + " " + shard.Value
+			if old := g.seen[key]; less(checkpoint.Value, old) {
+				g.rewinds++
+			}
+			g.seen[key] = checkpoint.Value
 		}
-		g.seen[shard.Value] = checkpoint.Value
 	}
 }
 
@@ -155,6 +160,6 @@ func less(a, b string) bool {
 	return len(a) < len(b) || len(a) == len(b) && a < b
 }
 
-func newGate(server *awslocal.Server, cloud aws.Config, leases string) *gate {
+func newGate(server *awslocal.Server, cloud aws.Config, leases ...string) *gate {
 	return &gate{server: server, tables: dynamodb.NewFromConfig(cloud), leases: leases, seen: make(map[string]string)}
 }

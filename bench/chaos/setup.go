@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,31 +27,37 @@ import (
 
 // A setup is a way to run Weir.
 type setup struct {
-	name      string
-	tasks     int
-	bootstrap []string
-	environ   func(dir string) []string
+	name    string
+	roles   []string // of its tasks
+	environ func(dir string) []string
 }
 
 var setups = []setup{
 	{
-		name: "single", tasks: 1,
+		name: "single", roles: []string{"all"},
 		environ: func(dir string) []string {
 			return []string{"WEIR_BAN_FILE=" + filepath.Join(dir, "weir.db"), "WEIR_STATE_SNAPSHOT=" + filepath.Join(dir, "snapshots")}
 		},
 	},
 	{
-		name: "pair", tasks: 2,
+		name: "pair", roles: []string{"all", "all"},
 		environ: func(dir string) []string {
 			return []string{"WEIR_BAN_TABLE=weir-bans", "WEIR_STATE_SNAPSHOT=" + filepath.Join(dir, "snapshots")}
+		},
+	},
+	{
+		name: "roles", roles: []string{"ingest", "detect", "ingest", "detect"},
+		environ: func(dir string) []string {
+			return []string{"WEIR_REKEY_STREAM=" + eventStream, "WEIR_BAN_TABLE=weir-bans", "WEIR_STATE_SNAPSHOT=" + filepath.Join(dir, "snapshots")}
 		},
 	},
 }
 
 const (
-	streamName = "log"
-	leaseTable = "weir-leases"
-	shards     = 4
+	streamName  = "log"
+	eventStream = "events"
+	leaseTable  = "weir-leases"
+	shards      = 4
 
 	tick     = 50 * time.Millisecond
 	patience = 90 * time.Second // with whatever should have come long ago
@@ -103,7 +110,7 @@ func (s setup) run(dir, binary string, kills int, seed uint64) (v verdict, err e
 		Credentials: credentials.NewStaticCredentialsProvider("auditor", "x", ""),
 	}
 	t.kinesis = kinesis.NewFromConfig(cloud)
-	t.gate = newGate(server, cloud, leaseTable)
+	t.gate = newGate(server, cloud, leaseTable, "weir-rekey-leases")
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return v, err
@@ -133,8 +140,10 @@ func (s setup) run(dir, binary string, kills int, seed uint64) (v verdict, err e
 // build makes stream, web ACL and what bootstrap makes, and the tasks.
 func (t *town) build(dir, binary string, cloud aws.Config, endpoint string) error {
 	ctx := context.Background()
-	if _, err := t.kinesis.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: aws.String(streamName), ShardCount: aws.Int32(shards)}); err != nil {
-		return err
+	for _, name := range []string{streamName, eventStream} {
+		if _, err := t.kinesis.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: &name, ShardCount: aws.Int32(shards)}); err != nil {
+			return err
+		}
 	}
 	_, err := wafv2.NewFromConfig(cloud).CreateWebACL(ctx, &wafv2.CreateWebACLInput{
 		Name: aws.String("site"), Scope: waftypes.ScopeCloudfront, DefaultAction: &waftypes.DefaultAction{Allow: &waftypes.AllowAction{}},
@@ -155,14 +164,16 @@ func (t *town) build(dir, binary string, cloud aws.Config, endpoint string) erro
 		"WEIR_STATE_MEMORY=32MiB", "WEIR_BAN_BREAKER_SHARE=0", "WEIR_STATE_INTERVAL=1s", "WEIR_DETECT_SHARDS=2",
 	}, t.setup.environ(dir)...)
 	boot := &task{name: "bootstrap", binary: binary, dir: dir, environ: environ}
-	if err := boot.start(append([]string{"bootstrap", "-web-acl", "site"}, t.setup.bootstrap...)...); err != nil {
+	if err := boot.start("bootstrap", "-web-acl", "site"); err != nil {
 		return err
 	}
 	if code, err := boot.finish(patience); err != nil || code != 0 {
 		return errors.Join(fmt.Errorf("weir bootstrap: exit code %d", code), err)
 	}
-	for i := range t.setup.tasks {
-		t.tasks = append(t.tasks, &task{name: fmt.Sprintf("task%d", i+1), binary: binary, dir: dir, environ: environ})
+	for i, role := range t.setup.roles {
+		t.tasks = append(t.tasks, &task{
+			name: fmt.Sprintf("task%d", i+1), binary: binary, dir: dir, environ: append(slices.Clone(environ), "WEIR_ROLE="+role),
+		})
 	}
 	return nil
 }
