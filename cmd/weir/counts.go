@@ -26,13 +26,20 @@ type counts struct {
 // count makes what counts, in place of what did before, if anything. No batch may be
 // in hand, and no cut.
 func (s *service) count(seed seeded.Seed) error {
+	if s.scenarios == nil { // once: what changes in the files takes effect with a restart
+		list, err := scenario.Load(s.cfg.Scenarios)
+		if err != nil {
+			return err
+		}
+		s.scenarios = list
+	}
+	set, err := compile(s.scenarios, s.cfg, s.crawlers, seed)
+	if err != nil {
+		return err
+	}
 	if old := s.counts.Load(); old != nil {
 		s.reg.Unregister(old.registry)
 		old.engine.Close() // first: its memory is as much as there is
-	}
-	set, err := compileScenarios(s.cfg, s.crawlers, seed)
-	if err != nil {
-		return err
 	}
 	c := &counts{seed: seed, set: set, registry: prometheus.NewRegistry()}
 	c.engine, err = detect.New(set, detect.Config{

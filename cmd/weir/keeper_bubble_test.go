@@ -19,6 +19,7 @@ import (
 	"weir/internal/awslocal"
 	"weir/internal/ban"
 	"weir/internal/detect"
+	"weir/internal/seeded"
 )
 
 // A place that cannot be read when a shard is taken is seen to keep it from being read, and
@@ -95,6 +96,28 @@ func TestStateOutlivesDecisions(t *testing.T) {
 				t.Errorf("%d alerts with the decisions in table %s, want %d", got, step.table, step.want)
 			}
 		}
+	})
+}
+
+// A state that is gone on with is counted by the scenarios that the service began with,
+// whatever became of their files.
+func TestScenariosAreReadOnce(t *testing.T) {
+	inStreet(t, func(t *testing.T, w *street) {
+		file := filepath.Join(t.TempDir(), "slow.yaml")
+		if err := os.WriteFile(file, []byte(slow), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := w.moveIn(observer{}, nil, "WEIR_SCENARIOS="+file, "WEIR_STATE_MEMORY=16MiB")
+		if err := os.WriteFile(file, []byte("name: test/half\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.s.count(seeded.New()); err != nil {
+			t.Fatal(err)
+		}
+		if set := r.s.counts.Load().set; set.Len() != 1 || set.At(0).Name != "test/slow" {
+			t.Errorf("%d scenarios, the first is %s", set.Len(), set.At(0).Name)
+		}
+		r.stop()
 	})
 }
 

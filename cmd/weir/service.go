@@ -23,6 +23,7 @@ import (
 	"weir/internal/config"
 	"weir/internal/detect"
 	"weir/internal/leader"
+	"weir/internal/scenario"
 	"weir/internal/source/kinesis"
 	"weir/internal/watchdog"
 )
@@ -36,35 +37,36 @@ type observer struct {
 // service is the whole house, built from the far end to the near one, so that
 // nothing runs before what it feeds.
 type service struct {
-	cfg      *config.Config
-	log      *zap.Logger
-	observe  observer
-	crawlers *agent.Directory
-	store    *ban.Store
-	targets  []*target
-	format   *cloudfront.Format
-	counts   atomic.Pointer[counts]
-	keeper   *keeper              // nil: the state is not kept
-	duty     atomic.Pointer[duty] // of a task that is one of several; nil until its work begins
-	cloud    aws.Config
-	source   *kinesis.Source
-	http     *http.Server
-	listener net.Listener
-	watch    watchdog.Monitor
-	lease    *leader.Lease
-	reading  atomic.Bool                 // the source runs
-	leading  atomic.Bool                 // this process writes the IP sets
-	term     atomic.Pointer[leader.Term] // in which it does; set before leading is
-	shared   bool                        // every process knows what any of them decides
-	lastLed  atomic.Uint64               // epoch of the latest term of this process; 0: it had none
-	held     time.Time                   // when it was last seen to hold a shard; owned by eligible
-	bench    atomic.Int64                // it does not lead before, Unix ms
-	told     atomic.Int64                // to stop, Unix ms; 0: not yet
-	began    time.Time                   // decisions that are older say nothing of how fast it is
-	registry *prometheus.Registry
-	reg      prometheus.Registerer // of the registry, with the prefix of all names
-	latency  prometheus.Histogram
-	landed   *landings
+	cfg       *config.Config
+	log       *zap.Logger
+	observe   observer
+	crawlers  *agent.Directory
+	store     *ban.Store
+	targets   []*target
+	format    *cloudfront.Format
+	counts    atomic.Pointer[counts]
+	scenarios []scenario.Scenario  // as the files had them at the start; owned by count
+	keeper    *keeper              // nil: the state is not kept
+	duty      atomic.Pointer[duty] // of a task that is one of several; nil until its work begins
+	cloud     aws.Config
+	source    *kinesis.Source
+	http      *http.Server
+	listener  net.Listener
+	watch     watchdog.Monitor
+	lease     *leader.Lease
+	reading   atomic.Bool                 // the source runs
+	leading   atomic.Bool                 // this process writes the IP sets
+	term      atomic.Pointer[leader.Term] // in which it does; set before leading is
+	shared    bool                        // every process knows what any of them decides
+	lastLed   atomic.Uint64               // epoch of the latest term of this process; 0: it had none
+	held      time.Time                   // when it was last seen to hold a shard; owned by eligible
+	bench     atomic.Int64                // it does not lead before, Unix ms
+	told      atomic.Int64                // to stop, Unix ms; 0: not yet
+	began     time.Time                   // decisions that are older say nothing of how fast it is
+	registry  *prometheus.Registry
+	reg       prometheus.Registerer // of the registry, with the prefix of all names
+	latency   prometheus.Histogram
+	landed    *landings
 }
 
 // newService builds the service. It reads the store and listens, but takes no
