@@ -56,8 +56,21 @@ func (d directory) list(_ context.Context, folder string) ([]string, error) {
 
 func (d directory) missing(error) bool { return false }
 
+// open opens a file. What is there of that name and cannot be opened is no better than a
+// damaged one.
 func (d directory) open(_ context.Context, name string) (io.ReadCloser, error) {
-	return os.Open(d.path(name))
+	f, err := os.Open(d.path(name))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+		f.Close()
+		return nil, unreadable("it is not a file")
+	}
+	return f, nil
 }
 
 // put writes beside, and gives the file its name when it is on the disk: a link does

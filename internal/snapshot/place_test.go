@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"weir/internal/awslocal"
 )
@@ -95,6 +97,64 @@ func got(t *testing.T, r *Series) string {
 		return fmt.Sprint("none after ", generation)
 	}
 	return line
+}
+
+// What has the name of a snapshot and cannot be opened is refused, and the one before read.
+func TestWhatIsNoFile(t *testing.T) {
+	s := mustOpen(t, Config{Place: t.TempDir(), Writer: "me"})
+	if _, _, err := s.Series("").Put(t.Context(), 0, Header{Stream: "logs"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(s.cfg.Place, fmt.Sprintf("%020d.weir", 7)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if g := got(t, s.Series("")); g != "1 logs map[]" {
+		t.Error(g)
+	}
+	if len(s.Refused()) != 1 {
+		t.Errorf("refused = %q", s.Refused())
+	}
+	if generation, _, err := s.Series("").Put(t.Context(), 7, Header{Stream: "logs"}); generation != 8 || err != nil {
+		t.Errorf("the next one is %d, error %v", generation, err)
+	}
+}
+
+// Where snapshots cannot be removed, no time is lost with trying, and it is said now and then.
+// Later those that piled up go a few at a time, the oldest first.
+func TestSnapshotsThatPileUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, cloud := standIn(t)
+		core, said := observer.New(zap.WarnLevel)
+		s := mustOpen(t, Config{Place: "s3://states/p", AWS: cloud, Writer: "me", Logger: zap.New(core)})
+		r := s.Series("")
+		put := func(after int64) {
+			t.Helper()
+			if _, _, err := r.Put(t.Context(), after, Header{Written: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tried := func() (n int) {
+			for _, c := range server.Calls() {
+				if c.Action == "DeleteObject" {
+					n++
+				}
+			}
+			return n
+		}
+		server.Faults().Add(awslocal.Fault{Service: "s3", Action: "DeleteObject", Do: awslocal.FaultError, Code: "AccessDenied"})
+		for i := range int64(40) {
+			put(i)
+		}
+		if n := tried(); n != 37 || said.Len() != 1 {
+			t.Errorf("%d times a snapshot was to be removed, and %d times something was said", n, said.Len())
+		}
+		server.Faults().Clear()
+		put(40)
+		list, err := r.generations(t.Context())
+		if err != nil || len(list) != 41-removedAtOnce || list[len(list)-1] != removedAtOnce+1 {
+			t.Errorf("left are %v, error %v", list, err)
+		}
+	})
 }
 
 func TestSeries(t *testing.T) {

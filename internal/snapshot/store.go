@@ -7,6 +7,7 @@ import (
 	"io"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,7 @@ type Store struct {
 
 	mu      sync.Mutex
 	refused map[string]string // why, by name
+	said    time.Time         // when it was last said that nothing can be removed
 }
 
 // A place is where files are kept. Names may have slashes; those of a folder are
@@ -275,12 +277,42 @@ func (r *Series) put(ctx context.Context, after int64, h Header, sections []Sect
 		return 0, 0, ErrConflict
 	}
 	r.store.kept(r.folder)
-	for _, old := range list[min(len(list), r.store.cfg.Keep):] {
-		if err := r.store.place.remove(ctx, r.file(old)); err != nil {
-			r.store.cfg.Logger.Warn("a snapshot that is not needed any more could not be removed", zap.String("file", r.file(old)), zap.Error(err))
-		}
-	}
+	r.removeOld(ctx, list[min(len(list), r.store.cfg.Keep):])
 	return generation, size, nil
+}
+
+const (
+	// removedAtOnce bounds what is removed at a time, of what may have piled up.
+	removedAtOnce = 16
+	// removalSaid is how often it is said that nothing can be removed.
+	removalSaid = 10 * time.Minute
+)
+
+// removeOld removes the oldest of what is not needed any more, of a list that has the latest
+// first. Where nothing can be removed it is tried once each time.
+func (r *Series) removeOld(ctx context.Context, list []int64) {
+	for _, old := range slices.Backward(list[max(0, len(list)-removedAtOnce):]) {
+		err := r.store.place.remove(ctx, r.file(old))
+		if err == nil {
+			continue
+		}
+		if r.store.say() {
+			r.store.cfg.Logger.Warn("snapshots that are not needed any more pile up, as they cannot be removed",
+				zap.Stringer("place", r.store.place), zap.String("file", r.file(old)), zap.Int("too_many", len(list)), zap.Error(err))
+		}
+		return
+	}
+}
+
+// say reports whether it is time to say again that nothing can be removed.
+func (s *Store) say() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.said.IsZero() && time.Since(s.said) < removalSaid {
+		return false
+	}
+	s.said = time.Now()
+	return true
 }
 
 // unlessMine returns ErrConflict, unless what is there was written by this process at
