@@ -157,6 +157,43 @@ func TestSnapshotsThatPileUp(t *testing.T) {
 	})
 }
 
+// A snapshot that was kept, which nobody could say, is gone on from by the next one; by who has
+// loaded another state meanwhile it is not.
+func TestLostAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server, cloud := standIn(t)
+		r := mustOpen(t, Config{Place: "s3://states/p", AWS: cloud, Writer: "me"}).Series("")
+		put := func() (int64, error) {
+			time.Sleep(time.Second)
+			generation, _, err := r.Put(t.Context(), 0, Header{Written: time.Now()})
+			return generation, err
+		}
+		loses := func() {
+			t.Helper()
+			server.Faults().Add(awslocal.Fault{Service: "s3", Action: "ListObjectsV2", Do: awslocal.FaultError, Code: "AccessDenied", Nth: 2})
+			if _, err := put(); err == nil || errors.Is(err, ErrConflict) {
+				t.Fatalf("error %v", err)
+			}
+			server.Faults().Clear()
+		}
+		loses()
+		if generation, err := put(); generation != 2 || err != nil {
+			t.Errorf("generation %d, error %v", generation, err)
+		}
+		if _, err := put(); !errors.Is(err, ErrConflict) {
+			t.Errorf("who is behind: error %v", err)
+		}
+		r = r.store.Series("other")
+		loses()
+		if g := got(t, r); !strings.HasPrefix(g, "1 ") {
+			t.Errorf("loaded %s", g)
+		}
+		if _, err := put(); !errors.Is(err, ErrConflict) {
+			t.Errorf("who forgets what was loaded: error %v", err)
+		}
+	})
+}
+
 func TestSeries(t *testing.T) {
 	everywhere(t, func(t *testing.T, cfg Config, _ *awslocal.Faults) {
 		s := mustOpen(t, cfg)

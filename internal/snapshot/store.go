@@ -118,15 +118,19 @@ func (s *Store) Refused() (why []string) {
 	return why
 }
 
-// Series is the snapshots of one thing.
+// Series is the snapshots of one thing. One goroutine at a time may use it.
 type Series struct {
 	store  *Store
 	folder string
+	tried  []time.Time // when those were written that Put could not tell the fate of, since Latest or a success
 }
+
+// maxTried is how many of them are remembered: the first that gets there keeps out the others.
+const maxTried = 256
 
 // Series returns the snapshots of one thing; "" = the one thing that there is. A
 // name is for one level: letters, digits, '-', '_' and '.'.
-func (s *Store) Series(name string) *Series { return &Series{s, name} }
+func (s *Store) Series(name string) *Series { return &Series{store: s, folder: name} }
 
 const suffix = ".weir"
 
@@ -160,6 +164,7 @@ func (r *Series) generations(ctx context.Context) ([]int64, error) {
 // It returns the generation that the next one has to follow, even if nothing could
 // be used, and whether use succeeded.
 func (r *Series) Latest(ctx context.Context, use func(h Header, next func() (string, io.Reader, error)) error) (generation int64, ok bool, err error) {
+	r.tried = nil
 	list, err := r.generations(ctx)
 	if err != nil || len(list) == 0 {
 		return 0, false, err
@@ -238,6 +243,7 @@ func (r *Series) Put(ctx context.Context, after int64, h Header, sections ...Sec
 	generation, size, err = r.put(ctx, after, h, sections)
 	switch {
 	case err == nil:
+		r.tried = nil
 		r.store.m.wrote(time.Since(begun), size)
 	case errors.Is(err, ErrConflict):
 		r.store.m.failed.WithLabelValues(failedConflict).Inc()
@@ -261,10 +267,16 @@ func (r *Series) put(ctx context.Context, after int64, h Header, sections []Sect
 		err = r.unlessMine(ctx, list[0], after, h)
 	} else {
 		h.Writer = r.store.cfg.Writer
+		if len(r.tried) < maxTried {
+			r.tried = append(r.tried, h.Written)
+		}
 		size, err = r.store.place.put(ctx, r.file(generation), func(w io.Writer) error { return write(w, h, sections) })
 		if errors.Is(err, errExists) {
 			err = r.unlessMine(ctx, generation, after, h)
 		}
+	}
+	if errors.Is(err, errEarlier) {
+		return r.put(ctx, after+1, h, sections)
 	}
 	if err != nil {
 		return 0, 0, err
@@ -315,15 +327,24 @@ func (s *Store) say() bool {
 	return true
 }
 
+// errEarlier means that a try before got there after all.
+var errEarlier = errors.New("it was kept though it was not known to be")
+
 // unlessMine returns ErrConflict, unless what is there was written by this process at
-// the same time: its answer got lost and it was sent again.
+// the same time: its answer got lost and it was sent again. Of one that Put gave up
+// before it returns errEarlier: the state in hand goes on from that one.
 func (r *Series) unlessMine(ctx context.Context, found, after int64, h Header) error {
 	var theirs Header
 	if err := r.each(ctx, found, func(_ *reader, h Header) error { theirs = h; return nil }); err != nil && !errors.Is(err, ErrUnreadable) {
 		return err
 	}
-	if found == after+1 && theirs.Writer == r.store.cfg.Writer && theirs.Written.Equal(h.Written) {
+	switch {
+	case found != after+1 || theirs.Writer != r.store.cfg.Writer:
+		return ErrConflict
+	case theirs.Written.Equal(h.Written):
 		return nil
+	case slices.ContainsFunc(r.tried, theirs.Written.Equal):
+		return errEarlier
 	}
 	return ErrConflict
 }
