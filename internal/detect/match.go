@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -68,8 +67,8 @@ type FrontConfig struct {
 type Front struct {
 	plan   *plan
 	banned func(netip.Prefix, int64) bool
-	sent   marks     // only the shields in it
-	scouts sync.Pool // of *scout
+	sent   marks       // only the shields in it
+	scouts chan *scout // that no Match holds: a collection of garbage does not take what their matchers keep
 
 	records             [frontOutcomes]prometheus.Counter
 	interpreted, failed prometheus.Counter // runs of filters
@@ -112,8 +111,7 @@ func newFront(p *plan, cfg FrontConfig) (*Front, error) {
 		cfg.Seed = seeded.New()
 	}
 	p.hashWith(cfg.Seed)
-	f := &Front{plan: p, banned: cfg.Banned}
-	f.scouts.New = func() any { return &scout{matcher: p.matcher()} }
+	f := &Front{plan: p, banned: cfg.Banned, scouts: make(chan *scout, maxIdleDealers)}
 	records := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ingest_records_total",
 		Help: "Records by what became of them: matched by a scenario and sent on, blocked (client banned at that time), or unmatched by all.",
@@ -131,7 +129,12 @@ func newFront(p *plan, cfg FrontConfig) (*Front, error) {
 // until it returns. The shields of a Match are left out of later ones once Sent was told of
 // it.
 func (f *Front) Match(records []cloudfront.Record, take func(i int, m *Match, partition int)) {
-	s := f.scouts.Get().(*scout)
+	var s *scout
+	select {
+	case s = <-f.scouts:
+	default:
+		s = &scout{matcher: f.plan.matcher()}
+	}
 	for i := range records {
 		r := &records[i]
 		k := f.plan.hasher.client(r)
@@ -148,7 +151,10 @@ func (f *Front) Match(records []cloudfront.Record, take func(i int, m *Match, pa
 	runs, failed := s.matcher.Interpreted()
 	move(f.interpreted, &runs)
 	move(f.failed, &failed)
-	f.scouts.Put(s)
+	select {
+	case f.scouts <- s:
+	default: // enough of them are kept
+	}
 }
 
 // match makes the Match of a record whose client has the hash.
