@@ -152,7 +152,10 @@ func TestItemsThatEnd(t *testing.T) {
 		{"prefix#192.0.2.1/32", d.Until.Add(st.keep)},
 		{"unban#" + shard("192.0.2.1/32"), noon.Add(liftedLife)},
 		{"audit#" + monthOf(position{created: millis(noon)}), noon.Add(auditLife)},
-		{pk: "allow"}, {pk: "days"}, {pk: "meta"}, {pk: "feed"},
+		{pk: "allow"},
+		{pk: "days"},
+		{pk: "meta"},
+		{pk: "feed"},
 	} {
 		n := 0
 		for it, err := range st.query(t.Context(), stretch{pk: tc.pk}) {
