@@ -326,6 +326,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// What is in force is answered from memory; for the rest the storage is needed, and
+// that it does not answer is told.
 func TestStorageTrouble(t *testing.T) {
 	dir := t.TempDir()
 	store, err := ban.Open(t.Context(), ban.Config{Path: filepath.Join(dir, "bans.db"), Duration: time.Hour})
@@ -334,9 +336,12 @@ func TestStorageTrouble(t *testing.T) {
 	}
 	store.Close()
 	w := newWorld(t, func(c *Config) { c.Store = store })
+	w.expect(200, `"decisions":[]`, "GET", "/api/v1/decisions", "")
 	for _, r := range [][3]string{
-		{"GET", "/api/v1/decisions", ""},
+		{"GET", "/api/v1/decisions?all=true", ""},
 		{"GET", "/api/v1/decisions/x", ""},
+		{"GET", "/api/v1/alerts", ""},
+		{"GET", "/api/v1/audit", ""},
 		{"POST", "/api/v1/decisions", `{"value":"192.0.2.1"}`},
 		{"DELETE", "/api/v1/decisions/x", ""},
 	} {
@@ -344,6 +349,9 @@ func TestStorageTrouble(t *testing.T) {
 		if strings.Contains(rec.Body.String(), dir) {
 			t.Errorf("the answer names files: %s", rec.Body)
 		}
+	}
+	if store.Ready() == nil {
+		t.Error("a store that could not store says that it is ready")
 	}
 }
 
