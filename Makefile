@@ -12,7 +12,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 PKGS ?= ./...
 
 # Seconds for each fuzz target.
-FUZZTIME ?= 10
+FUZZTIME ?= 5
 
 # A Go vulnerability database: a directory with index/ in it.
 VULNDB  ?=
