@@ -91,7 +91,7 @@ func (c *commonKnowledge) share(ctx context.Context, every time.Duration) {
 	for {
 		err := c.exchange(ctx)
 		if err != nil && !failed && ctx.Err() == nil {
-			c.log.Warn("what was learnt of the sites is not shared with the other tasks for now", zap.Error(err))
+			c.log.Warn("what was learnt of the sites could not be shared with the other tasks, and is tried again", zap.Error(err))
 		}
 		failed = err != nil
 		select {
