@@ -42,7 +42,7 @@ func TestWritersOfAnAccountShareABucket(t *testing.T) {
 				mine++
 			}
 		}
-		if n := len(f.accepted); n < 48 || mine < n*45/100 || mine > n*55/100 {
+		if n := len(f.accepted); n < 48 || mine < n/3 || mine > n*2/3 { // who of two that learn of bans at the slot is first, is open
 			t.Errorf("of %d writes in 100 s %d were of the first", n, mine)
 		}
 		used := budgets.bucket("123456789012", "us-east-1", writeAction, 1).status(time.Now()).Used
