@@ -14,6 +14,10 @@ PKGS ?= ./...
 # Seconds for each fuzz target.
 FUZZTIME ?= 5
 
+# How long the tests of a package may take. What they take depends on the machine,
+# and go's own ten minutes are not far from that on one that is slow or busy.
+TESTTIME ?= 40m
+
 # A Go vulnerability database: a directory with index/ in it.
 VULNDB  ?=
 VULNTGZ := ../shared/vulndb.tgz
@@ -39,7 +43,7 @@ demo: build ## see it ban: stand-ins for AWS, made traffic, the real service (AR
 	bin/weir demo $(ARGS)
 
 test: ## every test, and the parser's in the SIMD build; prints what was skipped
-	@{ go test -v $(PKGS) 2>&1; echo "status $$?"; } | awk -f .ci/tests.awk
+	@{ go test -timeout $(TESTTIME) -v $(PKGS) 2>&1; echo "status $$?"; } | awk -f .ci/tests.awk
 	$(SIMD) go test ./internal/cloudfront
 
 # One after the other, soonest to know first: each has work for all cores.
@@ -71,7 +75,7 @@ deadcode: ## fail where a function is reached by no command and no test
 	@dead=$$(go run $(DEADCODE) -test $(PKGS)) && if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
 
 race: ## every test with the race detector
-	CGO_ENABLED=1 go test -race $(PKGS)
+	CGO_ENABLED=1 go test -timeout $(TESTTIME) -race $(PKGS)
 
 fuzz: ## every fuzz target for FUZZTIME seconds
 	.ci/fuzz $(FUZZTIME)
