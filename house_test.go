@@ -47,6 +47,7 @@ var floors = map[string][]string{
 	"internal/awshttp":             {},
 	"internal/awslocal":            {"internal/awslocal/expression"},
 	"internal/awslocal/expression": {},
+	"internal/awslocal/npm":        {},
 	"internal/traffic":             {},
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"weir/internal/awslocal/npm"
 )
 
 // The conformance suite says what Weir and KCL rely on in DynamoDB. It runs
@@ -23,7 +25,7 @@ func TestDynamoConformance(t *testing.T) {
 }
 
 func TestDynamoConformanceDynalite(t *testing.T) {
-	url := startNPM(t, "dynalite@4.0.0", "--createTableMs", "0", "--deleteTableMs", "0")
+	url := npm.Start(t, "dynalite", "4.0.0", map[string]any{"createTableMs": 0, "deleteTableMs": 0})
 	testDynamo(t, dynamodb.New(dynamodb.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(url), HTTPClient: httpClient(t),
 		Credentials: testCredentials(), Retryer: aws.NopRetryer{},

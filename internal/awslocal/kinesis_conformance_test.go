@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"weir/internal/awslocal/npm"
 )
 
 // What Weir and KCL rely on, asked of ours and of kinesalite, which others
@@ -23,7 +25,7 @@ func TestKinesisConformance(t *testing.T) {
 }
 
 func TestKinesisConformanceOfKinesalite(t *testing.T) {
-	url := startNPM(t, "kinesalite@3.3.3", "--shardLimit", "200", "--createStreamMs", "20", "--deleteStreamMs", "20", "--updateStreamMs", "20")
+	url := npm.Start(t, "kinesalite", "3.3.3", map[string]any{"shardLimit": 200, "createStreamMs": 20, "deleteStreamMs": 20, "updateStreamMs": 20})
 	kinesisConformance(t, kinesis.New(kinesis.Options{
 		Region: "us-east-1", BaseEndpoint: &url, HTTPClient: httpClient(t), Credentials: testCredentials(),
 	}), true)
