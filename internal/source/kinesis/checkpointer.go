@@ -50,11 +50,13 @@ func (c *checkpointer) FetchCheckpoint(status *par.ShardStatus) error {
 	return found(status, c.board.rows[status.ID].checkpoint)
 }
 
+// found tells the library, which keeps what it last knew when it is told of none: it would
+// read on from where an earlier consumer of its own was, or hold the shard for finished.
 func found(status *par.ShardStatus, checkpoint string) error {
+	status.SetCheckpoint(checkpoint)
 	if checkpoint == "" {
 		return chk.ErrSequenceIDNotFound
 	}
-	status.SetCheckpoint(checkpoint)
 	return nil
 }
 

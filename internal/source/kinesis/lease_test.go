@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"go.uber.org/zap"
+
+	"weir/internal/awslocal"
 )
 
 // late is a way to the table on which one answer to a write is held up.
@@ -110,4 +112,49 @@ func TestCheckpointsAreSoon(t *testing.T) {
 			t.Errorf("row = %+v", r)
 		}
 	})
+}
+
+// A lease table that fails at once is not asked the more often for it, though batches wait
+// for its answer: each shard asks about once a second, and the list of them, too.
+func TestOutageIsNoBusyLoop(t *testing.T) {
+	for name, do := range map[string]awslocal.FaultKind{
+		"refused": awslocal.FaultError, "throttled": awslocal.FaultThrottle, "reset": awslocal.FaultReset, "no answer": awslocal.FaultHang,
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 4, func(t *testing.T, w *world) {
+				const lasts, shards = 2 * time.Minute, 4
+				var writes, scans atomic.Int64
+				l := &link{answer: func(r *http.Request, resp *http.Response) *http.Response {
+					if resp == nil {
+						switch _, call, _ := strings.Cut(r.Header.Get("X-Amz-Target"), "."); call {
+						case "UpdateItem":
+							writes.Add(1)
+						case "Scan":
+							scans.Add(1)
+						}
+					}
+					return nil
+				}}
+				r := w.runOver(l, w.note, unhurried)
+				w.trickle(10, time.Second, 5*time.Second)
+				resume := l.pause() // its leases are doubtful after that
+				time.Sleep(9500 * time.Millisecond)
+				w.faults.Add(fault("dynamodb", "", do, lasts))
+				resume()
+				writes.Store(0)
+				scans.Store(0)
+				w.trickle(10, time.Second, lasts)
+				most, least := int64(lasts/time.Second), int64(lasts/(5*time.Second))
+				if n := writes.Load() / shards; n > most+10 || n < least {
+					t.Errorf("%d writes for each shard in %v", n, lasts)
+				}
+				if n := scans.Load(); n > most+10 || n < least/2 {
+					t.Errorf("%d scans in %v", n, lasts)
+				}
+				w.untilAll(5 * time.Second)
+				r.stop()
+				w.wantAll(false)
+			})
+		})
+	}
 }

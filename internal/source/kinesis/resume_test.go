@@ -3,6 +3,7 @@ package kinesis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -409,4 +410,36 @@ func TestHandledRecordsAreSkipped(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is told to be read from its beginning is, however far this process had it before.
+func TestResumeFromTheBeginning(t *testing.T) {
+	for name, change := range map[string]func(*Config){"one": nil, "share": shared, "fan-out": fanned} {
+		for _, ended := range []bool{false, true} { // by the time it is lost
+			t.Run(fmt.Sprint(name, " ended ", ended), func(t *testing.T) {
+				inWorld(t, 1, func(t *testing.T, w *world) {
+					var leave atomic.Bool
+					r := w.run(w.note, both(change, func(c *Config) {
+						c.Hold = true
+						c.Resume = func(context.Context, Shard) (string, error) { return "", nil }
+						c.Leave = func(ctx context.Context, _ string) { // nothing is covered
+							if !leave.Load() {
+								<-ctx.Done()
+							}
+						}
+					}))
+					w.add(100)
+					w.untilAll(5 * time.Second)
+					if ended {
+						w.split(0)
+						time.Sleep(5 * time.Second)
+					}
+					r.s.Abandon()
+					w.until("the hundred again", 10*time.Second, func() bool { _, twice := w.audit(); return twice == 100 })
+					leave.Store(true)
+					r.stop()
+				})
+			})
+		}
+	}
 }
