@@ -158,7 +158,8 @@ func TestRolesCountAsOne(t *testing.T) {
 		}
 		return n
 	}
-	eventually(t, "half of the requests are counted", func() bool { return counted() == 6*clients })
+	// At least: a shard that changes hands, as on a machine that stands still for a moment, is counted on from its snapshot.
+	eventually(t, "half of the requests are counted", func() bool { return counted() >= 6*clients })
 	for _, m := range slices.Concat(ingests, detects) {
 		eventually(t, fmt.Sprintf("a task that %ss is ready (%v)", m.cfg.Role, m.notReady()), func() bool { return len(m.notReady()) == 0 })
 	}

@@ -338,9 +338,8 @@ targets:
 	if m.holds("eu-central-1", "shop-block-v4-0", "45.9.1.2") {
 		t.Error("the shop takes a ban by hand")
 	}
-	if n := accepted.Load(); n != 2 {
-		t.Errorf("%d bans were told as enforced, want 2: each once, whatever the number of targets", n)
-	}
+	// They are told of when the answers to the writes are there.
+	eventually(t, "both bans are told as enforced", func() bool { return accepted.Load() >= 2 })
 	eventually(t, "nothing is missing but the bar's role", func() bool {
 		why := m.service.notReady()
 		return len(why) == 1 && strings.HasPrefix(why[0], "IP sets of target bar: ") && strings.Contains(why[0], "AccessDenied")
@@ -377,6 +376,9 @@ targets:
 	m.knowsMetrics("../../README.md")
 	if err := m.stop(); err != nil {
 		t.Error(err)
+	}
+	if n := accepted.Load(); n != 2 {
+		t.Errorf("%d bans were told as enforced, want 2: each once, whatever the number of targets", n)
 	}
 	if !m.holds("us-east-1", "weir-block-v4-0", "45.9.1.2") {
 		t.Error("the other ban is gone")
