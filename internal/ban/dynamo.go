@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -78,13 +77,12 @@ import (
 type table struct {
 	api  *dynamodb.Client
 	name string
-	log  *zap.Logger
+	bad  unreadable
 
 	keep    time.Duration // how long what has ended is kept
 	process string        // random; begins the token of each entry of the feed that is of this process
 	days    sync.Map      // rows of pk days that this process has written
 	feed    feed
-	damaged atomic.Int64 // items that could not be read
 }
 
 const (
@@ -122,7 +120,7 @@ func newTable(client *dynamodb.Client, name string, keep time.Duration, log *zap
 	client = dynamodb.New(client.Options(), func(o *dynamodb.Options) {
 		o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = callAttempts, maxCallBackoff })
 	})
-	return &table{api: client, name: name, keep: keep, log: log, process: hex.EncodeToString(id[:])}
+	return &table{api: client, name: name, keep: keep, bad: unreadable{log: log.With(zap.String("table", name))}, process: hex.EncodeToString(id[:])}
 }
 
 type item = map[string]types.AttributeValue
@@ -226,6 +224,8 @@ func (t *table) secret(ctx context.Context, name string, fresh [32]byte) (secret
 	}
 	return [32]byte(value), nil
 }
+
+func (t *table) unread() int64 { return t.bad.left.Load() }
 
 func (t *table) shared() bool { return true }
 

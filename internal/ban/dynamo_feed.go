@@ -194,27 +194,34 @@ func (t *table) append(ctx context.Context, e *told) (int64, error) {
 
 // lastNumber returns the number of the latest entry; 0: there is none.
 func (t *table) lastNumber(ctx context.Context) (int64, error) {
-	for it, err := range t.query(ctx, stretch{pk: "feed", backward: true, limit: 1}) {
+	for it, err := range t.query(ctx, stretch{pk: "feed", low: feedKey(1), high: lastFeedKey, backward: true, limit: 1}) {
 		if err != nil {
 			return 0, err
 		}
 		n, err := feedNumber(it)
-		if err == nil {
-			t.feed.taken(n)
+		if err != nil {
+			t.unreadable(it, err)
+			continue
 		}
-		return n, err
+		t.feed.taken(n)
+		return n, nil
 	}
 	return 0, nil
 }
 
 func feedKey(n int64) string { return fmt.Sprintf("%016d", max(n, 0)) }
 
+// lastFeedKey is that of the highest number there can be. Whatever has another key
+// is no entry.
+var lastFeedKey = feedKey(9999999999999999)
+
 func feedNumber(it item) (int64, error) {
-	n, err := strconv.ParseInt(textOf(it[attrSK]), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("entry of the feed: %w", err)
+	sk := textOf(it[attrSK])
+	n, err := strconv.ParseInt(sk, 10, 64)
+	if err == nil && feedKey(n) != sk {
+		err = fmt.Errorf("entry of the feed: sort key %q", sk)
 	}
-	return n, nil
+	return n, err
 }
 
 // follow returns what was changed, by whichever process, since the last call or load.
@@ -232,15 +239,17 @@ func (t *table) follow(ctx context.Context, ended, lifted time.Time) (b batch, m
 		return b, nil, err
 	}
 	from := last
-	for it, err := range t.query(ctx, stretch{pk: "feed", low: feedKey(last + 1), high: lastSortKey}) {
+	for it, err := range t.query(ctx, stretch{pk: "feed", low: feedKey(last + 1), high: lastFeedKey}) {
 		if err != nil {
 			return b, nil, err
 		}
-		e, all, err := t.hear(it, last, from)
+		n, err := feedNumber(it)
 		if err != nil {
-			return b, nil, err
+			t.unreadable(it, err)
+			continue
 		}
-		if all {
+		e := hear(it)
+		if n != last+1 || n-from > farBehind || e == nil || e.All {
 			b, err := t.reload(ctx, ended, lifted)
 			return b, nil, err
 		}
@@ -256,25 +265,18 @@ func (t *table) follow(ctx context.Context, ended, lifted time.Time) (b batch, m
 	return b, missed, nil
 }
 
-// hear reads an entry, which should be the one after last; all: everything has to be
-// read again instead.
-func (t *table) hear(it item, last, from int64) (e *told, all bool, err error) {
-	n, err := feedNumber(it)
-	if err != nil {
-		return nil, false, t.explain("read from", err)
-	}
-	if n != last+1 || n-from > farBehind {
-		return nil, true, nil
-	}
+// hear reads an entry. nil: it is of a newer Weir, or damaged; the rows that it is about
+// can still be read.
+func hear(it item) *told {
 	raw, err := unpack(bytesOf(it["c"]))
-	if err == nil {
-		e = new(told)
-		err = json.Unmarshal(raw, e)
+	if err != nil {
+		return nil
 	}
-	if err != nil { // a newer Weir's, or damaged: the rows that it is about can still be read
-		return nil, true, nil
+	e := new(told)
+	if json.Unmarshal(raw, e) != nil {
+		return nil
 	}
-	return e, e.All, nil
+	return e
 }
 
 func (e *told) addTo(b *batch) {

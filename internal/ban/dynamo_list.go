@@ -25,17 +25,24 @@ func (t *table) list(ctx context.Context, f filter) ([]Decision, error) {
 		if err != nil || it == nil {
 			return d, false, err
 		}
-		d, err = decisionOf(it)
+		if d, err = decisionOf(it); err != nil {
+			t.unreadable(it, err)
+			return d, false, nil
+		}
 		// One that two processes made has two places; that of the one that counts is
 		// its own.
-		return d, f.matches(&d) && positionOf(&d) == p.position, t.explain("read from", err)
+		return d, f.matches(&d) && positionOf(&d) == p.position, nil
 	})
 }
 
 func (t *table) alerts(ctx context.Context, f filter) ([]Alert, error) {
 	return listOf(ctx, t, "alert", &f, func(_ context.Context, p place) (Alert, bool, error) {
 		a, err := alertOfItem(p.item)
-		return a, f.matchesAlert(&a) && a.position() == p.position, t.explain("read from", err)
+		if err != nil {
+			t.unreadable(p.item, err)
+			return a, false, nil
+		}
+		return a, f.matchesAlert(&a) && a.position() == p.position, nil
 	})
 }
 
@@ -94,8 +101,12 @@ func (t *table) placesByTime(ctx context.Context, kind string, unit func(positio
 			}
 			s := stretch{pk: textOf(unit[attrSK]), low: "0", high: high, backward: true, limit: int32(min(limit, MaxLimit))}
 			for it, err := range t.query(ctx, s) {
-				p, err := placeOf(it, "", err)
-				if (err != nil || after == (position{}) || after.before(p.position)) && !yield(p, t.explain("read from", err)) {
+				if err != nil {
+					yield(place{}, err)
+					return
+				}
+				p, ok := t.placeOf(it, "")
+				if ok && (after == (position{}) || after.before(p.position)) && !yield(p, nil) {
 					return
 				}
 			}
@@ -114,9 +125,12 @@ func (t *table) placesOf(ctx context.Context, kind string, f *filter) iter.Seq2[
 		var all []place
 		err := each(ctx, len(f.prefixes), func(ctx context.Context, i int) error {
 			for it, err := range t.query(ctx, stretch{pk: "prefix#" + f.prefixes[i].String(), low: kind + "#0", high: high, backward: true}) {
-				p, err := placeOf(it, kind+"#", err)
 				if err != nil {
-					return t.explain("read from", err)
+					return err
+				}
+				p, ok := t.placeOf(it, kind+"#")
+				if !ok {
+					continue
 				}
 				if f.after == (position{}) || f.after.before(p.position) {
 					mu.Lock()
@@ -139,13 +153,13 @@ func (t *table) placesOf(ctx context.Context, kind string, f *filter) iter.Seq2[
 	}
 }
 
-// placeOf reads where an item is listed, unless there was an error.
-func placeOf(it item, kind string, err error) (place, error) {
-	if err != nil {
-		return place{}, err
-	}
+// placeOf reads where an item is listed.
+func (t *table) placeOf(it item, kind string) (_ place, ok bool) {
 	p, err := parseSortKey(strings.TrimPrefix(textOf(it[attrSK]), kind))
-	return place{p, it}, err
+	if err != nil {
+		t.unreadable(it, err)
+	}
+	return place{p, it}, err == nil
 }
 
 func (t *table) audit(ctx context.Context, after position, limit int) (list []Audit, err error) {
@@ -155,7 +169,8 @@ func (t *table) audit(ctx context.Context, after position, limit int) (list []Au
 		}
 		a, err := auditOf(p.item)
 		if err != nil {
-			return nil, t.explain("read from", err)
+			t.unreadable(p.item, err)
+			continue
 		}
 		if list = append(list, a); len(list) == limit {
 			break

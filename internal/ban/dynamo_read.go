@@ -1,19 +1,18 @@
 package ban
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
-
-	"go.uber.org/zap"
 )
 
 // contents reads what a Store holds in memory. An item that cannot be read is passed
 // over: it must not keep the others from being enforced.
 func (t *table) contents(ctx context.Context, ended, lifted time.Time) (c contents, err error) {
-	bad := 0
 	items, err := t.all(ctx, spreadOver("force"))
 	if err != nil {
 		return c, err
@@ -21,7 +20,7 @@ func (t *table) contents(ctx context.Context, ended, lifted time.Time) (c conten
 	for _, it := range items {
 		d, err := decisionOf(it)
 		if err != nil {
-			bad += t.unreadable(it, err)
+			t.unreadable(it, err)
 		} else if d.Until.After(ended) {
 			c.decisions = append(c.decisions, d)
 		}
@@ -33,7 +32,7 @@ func (t *table) contents(ctx context.Context, ended, lifted time.Time) (c conten
 		p, err := netip.ParsePrefix(textOf(it[attrSK]))
 		u := unban{p, fromMillis(numberOf(it["at"]))}
 		if err != nil {
-			bad += t.unreadable(it, err)
+			t.unreadable(it, err)
 		} else if u.at.After(lifted) {
 			c.unbans = append(c.unbans, u)
 		}
@@ -43,23 +42,29 @@ func (t *table) contents(ctx context.Context, ended, lifted time.Time) (c conten
 	}
 	for _, it := range items {
 		var row allowRow
-		if err := json.Unmarshal([]byte(textOf(it["d"])), &row); err != nil || checkPrefix(row.Prefix) != nil {
-			bad += t.unreadable(it, err)
+		err := json.Unmarshal([]byte(textOf(it["d"])), &row)
+		if err = cmp.Or(err, checkPrefix(row.Prefix)); err != nil {
+			t.unreadable(it, err)
 		} else if e := row.entry(); !e.over(lifted) {
 			c.allow = append(c.allow, e)
 		}
 	}
-	t.damaged.Store(int64(bad))
 	return c, nil
 }
 
-// unreadable tells of an item, unless others were told of at the last load.
-func (t *table) unreadable(it item, err error) int {
-	if t.damaged.Load() == 0 {
-		t.log.Error("an item of the table cannot be read and is left out; delete it if it was not written by a newer Weir",
-			zap.String("table", t.name), zap.String("pk", textOf(it[attrPK])), zap.String("sk", textOf(it[attrSK])), zap.Error(err))
+// unreadable notes an item that is left out.
+func (t *table) unreadable(it item, err error) {
+	t.bad.note(fmt.Sprintf("pk %q, sk %q", textOf(it[attrPK]), textOf(it[attrSK])), err)
+}
+
+// context reads what led to a decision or alert; nil: nothing is there that can be read.
+func (t *table) context(it item) *Context {
+	c, err := unpackContext(bytesOf(it["c"]))
+	if err != nil {
+		t.unreadable(it, err)
+		return nil
 	}
-	return 1
+	return c
 }
 
 func (t *table) get(ctx context.Context, id string) (d Decision, ok bool, err error) {
@@ -68,7 +73,7 @@ func (t *table) get(ctx context.Context, id string) (d Decision, ok bool, err er
 		return d, false, err
 	}
 	if d, err = decisionOf(found["decision"]); err == nil {
-		d.Context, err = unpackContext(bytesOf(found["context"]["c"]))
+		d.Context = t.context(found["context"])
 	}
 	return d, err == nil, t.explain("read from", err)
 }
@@ -79,7 +84,7 @@ func (t *table) alert(ctx context.Context, id string) (a Alert, ok bool, err err
 		return a, false, err
 	}
 	if a, err = alertOfItem(found["alert"]); err == nil {
-		a.Context, err = unpackContext(bytesOf(found["context"]["c"]))
+		a.Context = t.context(found["context"])
 	}
 	return a, err == nil, t.explain("read from", err)
 }
@@ -113,7 +118,8 @@ func (t *table) about(ctx context.Context, prefixes []netip.Prefix, ended time.T
 			}
 			p, err := parseSortKey(strings.TrimPrefix(textOf(it[attrSK]), "decision#"))
 			if err != nil {
-				return t.explain("read from", err)
+				t.unreadable(it, err)
+				continue
 			}
 			home, err := t.get1(ctx, "id#"+p.id, "decision")
 			if err != nil {

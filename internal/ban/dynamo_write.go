@@ -3,6 +3,7 @@ package ban
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -48,7 +49,8 @@ func (t *table) write(ctx context.Context, b batch) (err error) {
 // putDecision makes a decision, unless it is there, and returns it as it is then.
 func (t *table) putDecision(ctx context.Context, d *Decision) (Decision, error) {
 	k := key("id#"+d.ID, "decision")
-	fresh, err := t.put(ctx, until(at("id#"+d.ID, "decision", decisionItem(d)), d.Until.Add(t.keep+slack)), "attribute_not_exists(pk)", nil)
+	made := until(at("id#"+d.ID, "decision", decisionItem(d)), d.Until.Add(t.keep+slack))
+	fresh, err := t.put(ctx, made, "attribute_not_exists(pk)", nil)
 	if err != nil {
 		return *d, err
 	}
@@ -60,7 +62,11 @@ func (t *table) putDecision(ctx context.Context, d *Decision) (Decision, error) 
 			return *d, err
 		}
 		if now, err = decisionOf(it); err != nil {
-			return *d, t.explain("read from", err)
+			now = *d
+			now.Context = nil
+			if err := t.replace(ctx, made, it, err); err != nil {
+				return *d, err
+			}
 		}
 		ends := !d.Removed.IsZero() && d.Until.Before(now.Until)
 		if ends {
@@ -156,12 +162,33 @@ func (t *table) putAlert(ctx context.Context, a *Alert) (Alert, error) {
 	if err != nil || fresh {
 		return *a, err
 	}
-	if it, err = t.get1(ctx, "id#"+a.ID, "alert"); err != nil {
+	there, err := t.get1(ctx, "id#"+a.ID, "alert")
+	if err != nil {
 		return *a, err
 	}
-	now, err := alertOfItem(it)
+	now, err := alertOfItem(there)
+	if err != nil {
+		return *a, t.replace(ctx, it, there, err)
+	}
 	now.Context = a.Context
-	return now, t.explain("read from", err)
+	return now, nil
+}
+
+// replace puts an item where one is that cannot be read: what it was about would never
+// be stored otherwise.
+func (t *table) replace(ctx context.Context, it, damaged item, why error) error {
+	if damaged != nil { // it may have expired just now
+		t.unreadable(damaged, why)
+	}
+	condition, values := "attribute_not_exists(d)", item(nil)
+	if d := damaged["d"]; d != nil {
+		condition, values = "d = :d", item{":d": d}
+	}
+	ok, err := t.put(ctx, it, condition, values)
+	if err == nil && !ok {
+		err = t.explain("write to", errors.New("an item that cannot be read was changed meanwhile"))
+	}
+	return err
 }
 
 // lists returns what is written once: by what decisions and alerts are found, what led

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Two that work on one file would each undo what the other decided, so the second
@@ -17,7 +19,7 @@ import (
 func TestOneAtATime(t *testing.T) {
 	dir := t.TempDir()
 	path, other := filepath.Join(dir, "bans.db"), filepath.Join(dir, "other.db")
-	first, err := openFile(t.Context(), path, busyTimeout)
+	first, err := openFile(t.Context(), path, busyTimeout, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +27,7 @@ func TestOneAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{path, other} {
-		st, err := openFile(t.Context(), name, time.Millisecond)
+		st, err := openFile(t.Context(), name, time.Millisecond, zap.NewNop())
 		if err == nil {
 			st.close()
 			t.Fatalf("%s is open twice", name)
@@ -36,12 +38,12 @@ func TestOneAtATime(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := openFile(ctx, path, busyTimeout); !errors.Is(err, context.Canceled) {
+	if _, err := openFile(ctx, path, busyTimeout, zap.NewNop()); !errors.Is(err, context.Canceled) {
 		t.Errorf("waits on after its context has ended: %v", err)
 	}
 	opened := make(chan error)
 	go func() {
-		second, err := openFile(t.Context(), path, time.Minute)
+		second, err := openFile(t.Context(), path, time.Minute, zap.NewNop())
 		if err == nil {
 			err = second.close()
 		}
@@ -62,7 +64,7 @@ func TestRefusedFileIsNotLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := openFile(t.Context(), path, time.Millisecond); err == nil || strings.Contains(err.Error(), "another process has it open") {
+		if _, err := openFile(t.Context(), path, time.Millisecond, zap.NewNop()); err == nil || strings.Contains(err.Error(), "another process has it open") {
 			t.Fatal(err)
 		}
 	}

@@ -205,6 +205,8 @@ func (m *memory) secret(_ context.Context, name string, fresh [32]byte) ([32]byt
 	return m.secrets[name], nil
 }
 
+func (m *memory) unread() int64 { return 0 }
+
 func (m *memory) shared() bool { return false }
 
 func (m *memory) close() error { return nil }

@@ -48,7 +48,10 @@ func newMetrics(reg prometheus.Registerer, s *Store) *metrics {
 	pending := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ban_pending_alerts", Help: "Alerts decided on in memory and not yet stored.",
 	}, func() float64 { return float64(s.untold.Load()) })
-	reg.MustRegister(decisions, refused, m.alertsDropped, m.trips, m.commitErrors, m.commitSeconds, pending, inForce{s}, breakerStates{s}, listStates{s})
+	unread := prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "ban_unreadable_total", Help: "Times that something stored was left out of what was read, as it is damaged or foreign; the log names it.",
+	}, func() float64 { return float64(s.storage.unread()) })
+	reg.MustRegister(decisions, refused, m.alertsDropped, m.trips, m.commitErrors, m.commitSeconds, pending, unread, inForce{s}, breakerStates{s}, listStates{s})
 	return m
 }
 

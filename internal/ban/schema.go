@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 const (
@@ -100,12 +102,12 @@ CREATE TABLE secrets (
 // openFile opens the SQLite file at path, making it with mode 0600 if it is not
 // there. A file of another program, of a newer Weir, or a damaged one is refused, and
 // one that another process works with and does not give up within the time busy.
-func openFile(ctx context.Context, path string, busy time.Duration) (_ *file, err error) {
+func openFile(ctx context.Context, path string, busy time.Duration, log *zap.Logger) (_ *file, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("open decisions file %s: %w", path, err)
 	}
-	f := &file{path: abs}
+	f := &file{path: abs, bad: unreadable{log: log}}
 	if err = create(abs); err != nil {
 		return nil, fmt.Errorf("open decisions file: %w", err)
 	}

@@ -23,12 +23,13 @@ type file struct {
 	writer *sql.DB
 	reader *sql.DB
 	lock   *os.File // held for as long as the file is open
+	bad    unreadable
 }
 
 const decisionColumns = "id, prefix, action, scenario, origin, reason, severity, staged, held, wide, at, created, until, arrived, removed"
 
 func (f *file) load(ctx context.Context, ended, lifted time.Time) (c contents, err error) {
-	if c.decisions, err = f.query(ctx, "SELECT "+decisionColumns+", NULL FROM decisions WHERE until > ?", millis(ended)); err != nil {
+	if c.decisions, err = f.query(ctx, strict, "SELECT "+decisionColumns+", NULL FROM decisions WHERE until > ?", millis(ended)); err != nil {
 		return c, f.explain("read decisions from", err)
 	}
 	if c.unbans, err = f.unbans(ctx, lifted); err != nil {
@@ -41,7 +42,7 @@ func (f *file) load(ctx context.Context, ended, lifted time.Time) (c contents, e
 }
 
 func (f *file) unbans(ctx context.Context, lifted time.Time) ([]unban, error) {
-	return rowsOf(ctx, f.reader, "SELECT prefix, at FROM unbans WHERE at > ?", []any{millis(lifted)}, func(rows *sql.Rows) (u unban, err error) {
+	return rowsOf(ctx, f, strict, "SELECT prefix, at FROM unbans WHERE at > ?", []any{millis(lifted)}, func(rows *sql.Rows) (u unban, err error) {
 		var prefix string
 		var at int64
 		if err := rows.Scan(&prefix, &at); err != nil {
@@ -110,7 +111,7 @@ func putAll(ctx context.Context, tx *sql.Tx, ds []Decision) error {
 }
 
 func (f *file) get(ctx context.Context, id string) (Decision, bool, error) {
-	ds, err := f.query(ctx, "SELECT "+decisionColumns+", context FROM decisions WHERE id = ?", id)
+	ds, err := f.query(ctx, strict, "SELECT "+decisionColumns+", context FROM decisions WHERE id = ?", id)
 	if err != nil {
 		return Decision{}, false, f.explain("read a decision from", err)
 	}
@@ -122,7 +123,7 @@ func (f *file) get(ctx context.Context, id string) (Decision, bool, error) {
 
 func (f *file) list(ctx context.Context, by filter) ([]Decision, error) {
 	query, args := by.sql()
-	ds, err := f.query(ctx, query, args...)
+	ds, err := f.query(ctx, lenient, query, args...)
 	if err != nil {
 		return nil, f.explain("list decisions of", err)
 	}
@@ -189,7 +190,7 @@ func (f *file) about(ctx context.Context, prefixes []netip.Prefix, ended time.Ti
 }
 
 func (f *file) prefixes(ctx context.Context, query string, args ...any) ([]netip.Prefix, error) {
-	return rowsOf(ctx, f.reader, query, args, func(rows *sql.Rows) (p netip.Prefix, err error) {
+	return rowsOf(ctx, f, lenient, query, args, func(rows *sql.Rows) (p netip.Prefix, err error) {
 		var prefix string
 		if err := rows.Scan(&prefix); err != nil {
 			return p, err
@@ -201,11 +202,11 @@ func (f *file) prefixes(ctx context.Context, query string, args ...any) ([]netip
 	})
 }
 
-func (f *file) query(ctx context.Context, query string, args ...any) ([]Decision, error) {
-	return rowsOf(ctx, f.reader, query, args, scanDecision)
+func (f *file) query(ctx context.Context, how reading, query string, args ...any) ([]Decision, error) {
+	return rowsOf(ctx, f, how, query, args, f.scanDecision)
 }
 
-func scanDecision(rows *sql.Rows) (Decision, error) {
+func (f *file) scanDecision(rows *sql.Rows) (Decision, error) {
 	var d Decision
 	var prefix string
 	var at, created, until, arrived, removed int64
@@ -218,9 +219,7 @@ func scanDecision(rows *sql.Rows) (Decision, error) {
 	if d.Prefix, err = netip.ParsePrefix(prefix); err != nil {
 		return d, damaged{fmt.Errorf("decision %s: %w", d.ID, err)}
 	}
-	if d.Context, err = unmarshalContext(why); err != nil {
-		return d, damaged{fmt.Errorf("context of decision %s: %w", d.ID, err)}
-	}
+	d.Context = f.context("decision "+d.ID, why)
 	d.At, d.Created, d.Until = fromMillis(at), fromMillis(created), fromMillis(until)
 	d.Arrived, d.Removed = fromMillis(arrived), fromMillis(removed)
 	return d, nil

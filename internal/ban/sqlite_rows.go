@@ -49,6 +49,16 @@ func marshalContext(c *Context) ([]byte, error) {
 	return json.Marshal(c)
 }
 
+// context reads what led to something; nil: nothing is there that can be read.
+func (f *file) context(of string, why []byte) *Context {
+	c, err := unmarshalContext(why)
+	if err != nil {
+		f.bad.note("context of "+of, err)
+		return nil
+	}
+	return c
+}
+
 func unmarshalContext(why []byte) (*Context, error) {
 	if why == nil {
 		return nil, nil
@@ -58,7 +68,7 @@ func unmarshalContext(why []byte) (*Context, error) {
 }
 
 func (f *file) allowlist(ctx context.Context) ([]AllowEntry, error) {
-	return rowsOf(ctx, f.reader, "SELECT prefix, comment, author, created, expires, removed, version FROM allowlist", nil, func(rows *sql.Rows) (e AllowEntry, err error) {
+	return rowsOf(ctx, f, strict, "SELECT prefix, comment, author, created, expires, removed, version FROM allowlist", nil, func(rows *sql.Rows) (e AllowEntry, err error) {
 		var prefix string
 		var created, expires int64
 		if err := rows.Scan(&prefix, &e.Comment, &e.Author, &created, &expires, &e.removed, &e.version); err != nil {
@@ -75,7 +85,7 @@ func (f *file) allowlist(ctx context.Context) ([]AllowEntry, error) {
 const alertColumns = "a.id, a.prefix, a.scenario, a.at, a.created, a.until, a.decision, a.refused"
 
 func (f *file) alert(ctx context.Context, id string) (Alert, bool, error) {
-	list, err := rowsOf(ctx, f.reader, "SELECT "+alertColumns+", coalesce(a.context, d.context) FROM alerts a LEFT JOIN decisions d USING (id) WHERE a.id = ?", []any{id}, scanAlert)
+	list, err := rowsOf(ctx, f, strict, "SELECT "+alertColumns+", coalesce(a.context, d.context) FROM alerts a LEFT JOIN decisions d USING (id) WHERE a.id = ?", []any{id}, f.scanAlert)
 	if err != nil {
 		return Alert{}, false, f.explain("read an alert from", err)
 	}
@@ -87,14 +97,14 @@ func (f *file) alert(ctx context.Context, id string) (Alert, bool, error) {
 
 func (f *file) alerts(ctx context.Context, by filter) ([]Alert, error) {
 	where, args := by.where()
-	list, err := rowsOf(ctx, f.reader, "SELECT "+alertColumns+", NULL FROM alerts a WHERE "+where+by.order(), append(args, by.limit), scanAlert)
+	list, err := rowsOf(ctx, f, lenient, "SELECT "+alertColumns+", NULL FROM alerts a WHERE "+where+by.order(), append(args, by.limit), f.scanAlert)
 	if err != nil {
 		return nil, f.explain("list alerts of", err)
 	}
 	return list, nil
 }
 
-func scanAlert(rows *sql.Rows) (a Alert, err error) {
+func (f *file) scanAlert(rows *sql.Rows) (a Alert, err error) {
 	var prefix string
 	var at, created, until int64
 	var why []byte
@@ -102,14 +112,11 @@ func scanAlert(rows *sql.Rows) (a Alert, err error) {
 		return a, err
 	}
 	a.At, a.Created, a.Until = fromMillis(at), fromMillis(created), fromMillis(until)
-	a.Prefix, err = netip.ParsePrefix(prefix)
-	if err == nil {
-		a.Context, err = unmarshalContext(why)
+	if a.Prefix, err = netip.ParsePrefix(prefix); err != nil {
+		return a, damaged{fmt.Errorf("alert %s: %w", a.ID, err)}
 	}
-	if err != nil {
-		err = damaged{fmt.Errorf("alert %s: %w", a.ID, err)}
-	}
-	return a, err
+	a.Context = f.context("alert "+a.ID, why)
+	return a, nil
 }
 
 func (f *file) audit(ctx context.Context, after position, limit int) ([]Audit, error) {
@@ -117,7 +124,7 @@ func (f *file) audit(ctx context.Context, after position, limit int) ([]Audit, e
 	if after != (position{}) {
 		where, args = "(at, id) < (?, ?)", []any{after.created, after.id}
 	}
-	list, err := rowsOf(ctx, f.reader, "SELECT id, at, actor, action, target, detail FROM audit WHERE "+where+" ORDER BY at DESC, id DESC LIMIT ?", append(args, limit), func(rows *sql.Rows) (a Audit, err error) {
+	list, err := rowsOf(ctx, f, lenient, "SELECT id, at, actor, action, target, detail FROM audit WHERE "+where+" ORDER BY at DESC, id DESC LIMIT ?", append(args, limit), func(rows *sql.Rows) (a Audit, err error) {
 		var at int64
 		err = rows.Scan(&a.ID, &at, &a.Actor, &a.Action, &a.Target, &a.Detail)
 		a.At = fromMillis(at)
@@ -129,15 +136,27 @@ func (f *file) audit(ctx context.Context, after position, limit int) ([]Audit, e
 	return list, nil
 }
 
+// reading says what becomes of a row that cannot be read.
+type reading bool
+
+const (
+	strict  reading = false // it fails: it is what was asked for, or a start that has to tell
+	lenient reading = true  // it is left out, and counted
+)
+
 // rowsOf reads what a query finds.
-func rowsOf[T any](ctx context.Context, db *sql.DB, query string, args []any, scan func(*sql.Rows) (T, error)) (list []T, err error) {
-	rows, err := db.QueryContext(ctx, query, args...)
+func rowsOf[T any](ctx context.Context, f *file, how reading, query string, args []any, scan func(*sql.Rows) (T, error)) (list []T, err error) {
+	rows, err := f.reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		one, err := scan(rows)
+		if how == lenient && errors.As(err, new(damaged)) {
+			f.bad.note(err.Error(), err)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -162,6 +181,8 @@ func (f *file) secret(ctx context.Context, name string, fresh [32]byte) (secret 
 	}
 	return [32]byte(value), nil
 }
+
+func (f *file) unread() int64 { return f.bad.left.Load() }
 
 // shared: one process holds the lock.
 func (f *file) shared() bool { return false }

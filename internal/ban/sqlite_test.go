@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 func openRaw(t testing.TB, path string) *sql.DB {
@@ -87,7 +89,7 @@ func TestFileModes(t *testing.T) {
 }
 
 func TestDurability(t *testing.T) {
-	st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout)
+	st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +108,7 @@ func TestDurability(t *testing.T) {
 func TestOddPaths(t *testing.T) {
 	for _, name := range []string{"a b.db", "100%.db", "what?.db", "#1.db", "a&b=c;d.db", "ü.db", "%41.db"} {
 		dir := t.TempDir()
-		st, err := openFile(t.Context(), filepath.Join(dir, name), busyTimeout)
+		st, err := openFile(t.Context(), filepath.Join(dir, name), busyTimeout, zap.NewNop())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -137,7 +139,7 @@ func TestOpenRefusesFile(t *testing.T) {
 		{"garbage", "move it away", content(strings.Repeat("garbage ", 1000))},
 		{"other program", "another program", func(t *testing.T, path string) { mustExec(t, openRaw(t, path), "CREATE TABLE x (y)") }},
 		{"newer", "newer Weir (schema 99", func(t *testing.T, path string) {
-			st, err := openFile(t.Context(), path, busyTimeout)
+			st, err := openFile(t.Context(), path, busyTimeout, zap.NewNop())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -145,7 +147,7 @@ func TestOpenRefusesFile(t *testing.T) {
 			mustExec(t, openRaw(t, path), "PRAGMA user_version = 99")
 		}},
 		{"bad row", "move it away", func(t *testing.T, path string) {
-			st, err := openFile(t.Context(), path, busyTimeout)
+			st, err := openFile(t.Context(), path, busyTimeout, zap.NewNop())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +156,7 @@ func TestOpenRefusesFile(t *testing.T) {
 			mustExec(t, openRaw(t, path), "UPDATE decisions SET prefix = 'everybody'")
 		}},
 		{"overwritten pages", "move it away", func(t *testing.T, path string) {
-			st, err := openFile(t.Context(), path, busyTimeout)
+			st, err := openFile(t.Context(), path, busyTimeout, zap.NewNop())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +199,7 @@ func TestOpenRefusesFile(t *testing.T) {
 
 // A full disk costs nothing but time.
 func TestDiskFull(t *testing.T) {
-	st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout)
+	st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +229,7 @@ func TestDiskFull(t *testing.T) {
 
 func TestLockedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bans.db")
-	st, err := openFile(t.Context(), path, time.Millisecond)
+	st, err := openFile(t.Context(), path, time.Millisecond, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +265,7 @@ func TestCancelledCommit(t *testing.T) {
 
 // Looking up a client reads the index of prefixes, not the whole table in order.
 func TestListPlans(t *testing.T) {
-	st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout)
+	st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,6 +47,10 @@ type storage interface {
 	// more. What it would forget need not be shown any more before.
 	purge(ctx context.Context, p purge, limit int) (more bool, err error)
 
+	// unread is how often something was left out of an answer, as it could not be
+	// read: it keeps nobody from the rest.
+	unread() int64
+
 	// shared reports whether other processes write to it, too.
 	shared() bool
 

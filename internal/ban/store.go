@@ -91,7 +91,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	case cfg.Table != "":
 		st = newTable(cfg.DynamoDB, cfg.Table, cfg.Retention, cfg.Logger)
 	case cfg.Path != "":
-		if st, err = openFile(ctx, cfg.Path, busyTimeout); err != nil {
+		if st, err = openFile(ctx, cfg.Path, busyTimeout, cfg.Logger); err != nil {
 			return nil, err
 		}
 	}

@@ -50,7 +50,7 @@ func TestStorage(t *testing.T) {
 			if !c.shared {
 				t.Run("memory", func(t *testing.T) { c.test(t, newMemory()) })
 				t.Run("sqlite", func(t *testing.T) {
-					st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout)
+					st, err := openFile(t.Context(), filepath.Join(t.TempDir(), "bans.db"), busyTimeout, zap.NewNop())
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -105,7 +105,7 @@ func TestStorageDynalite(t *testing.T) {
 // decisions which an unban of somebody else's should have ended.
 func storageTells(t *testing.T, st storage) {
 	a := st.(*table)
-	b := newTable(a.api, a.name, a.keep, a.log)
+	b := newTable(a.api, a.name, a.keep, a.bad.log)
 	for _, s := range []*table{a, b} {
 		if _, err := s.load(t.Context(), noon, noon); err != nil {
 			t.Fatal(err)
