@@ -32,6 +32,7 @@ type board struct {
 	share  bool
 	hold   bool
 	stop   context.Context
+	end    context.CancelCauseFunc // ends stop for good
 	log    *zap.Logger
 	m      *metrics
 	report func(boardReport)
@@ -123,6 +124,10 @@ func (b *board) refresh() error {
 	shards, err := b.stream.list(ctx)
 	if err != nil {
 		return err
+	}
+	if !sameShards(b.shards, shards) {
+		b.end(ErrAnew) // positions, here and in the table, mean nothing any more
+		return ErrAnew
 	}
 	rows, err := b.table.scan(ctx)
 	if err != nil {

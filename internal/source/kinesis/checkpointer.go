@@ -28,6 +28,7 @@ type checkpointer struct {
 
 	taking, doing context.Context // of leases, see lease
 	resume        func(context.Context, Shard) (position string, err error)
+	whence        func(shardID string) string
 	leave         func(ctx context.Context, shardID string)
 	hold          bool
 	log           *zap.Logger

@@ -53,7 +53,7 @@ type Config struct {
 	// memory needs.
 	Share bool
 
-	// Resume, Leave and Hold are for who keeps state that has to stay in step with
+	// Resume, Whence, Leave and Hold are for who keeps state that has to stay in step with
 	// the stream; see [Source.Cut]. All of them may be left out.
 	//
 	// Resume says how far the state that is at hand knows a shard: the sequence
@@ -62,6 +62,9 @@ type Config struct {
 	// shards at once. The shard waits for it, and for another try after an error; the
 	// others do not. Its context ends when the shard is not to be read any more.
 	Resume func(ctx context.Context, shard Shard) (position string, err error)
+	// Whence says, for people, what the position is of that Resume has just given for
+	// a shard, like "snapshot 5 in s3://states"; "" = Resume gave none. nil = it is not asked.
+	Whence func(shardID string) string
 	// Leave is called when no more records of a shard will be handled and its lease is
 	// still held: before the lease is given back. What it covers is in the table then.
 	// Its context ends with the lease, or with StopGrace.

@@ -24,8 +24,8 @@
 // on from. While the history of what is kept is one line, each state following from
 // the one before it, every record is counted once, whoever dies and whenever.
 //
-// What a worker needs to be allowed: kinesis:ListShards, GetShardIterator and
-// GetRecords on the stream, and with enhanced fan-out DescribeStreamSummary,
+// What a worker needs to be allowed: kinesis:DescribeStreamSummary, ListShards,
+// GetShardIterator and GetRecords on the stream, and with enhanced fan-out
 // DescribeStreamConsumer, RegisterStreamConsumer and SubscribeToShard;
 // dynamodb:Scan, GetItem, PutItem, UpdateItem and DeleteItem on the table.
 package kinesis

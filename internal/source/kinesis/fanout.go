@@ -67,7 +67,11 @@ func (f *fanout) subscribe(s *shard, from *types.StartingPosition) (*kinesis.Sub
 		}
 		kind := readErrorKind(err)
 		s.stats.failed(kind, fails)
-		f.failed(s, kind, err)
+		var position []zap.Field
+		if kind == readRefused {
+			position = s.refuse(from)
+		}
+		f.failed(s, kind, err, position...)
 		if kind == readGone {
 			if s.gone.Load() {
 				return nil, errGone
@@ -127,13 +131,13 @@ func (f *fanout) open(s *shard, from *types.StartingPosition) (*kinesis.Subscrib
 	return out, nil
 }
 
-func (f *fanout) failed(s *shard, kind string, err error) {
+func (f *fanout) failed(s *shard, kind string, err error, more ...zap.Field) {
 	if s.lease.taking.Err() != nil {
 		return
 	}
 	f.m.readErrors.WithLabelValues(kind).Inc()
 	if skipped, ok := f.quiet.ok(); ok {
-		f.log.Warn("subscription to shard failed", zap.String("shard", s.id), zap.Error(err), zap.Int("lines_left_out", skipped))
+		f.log.Warn("subscription to shard failed", append(more, zap.String("shard", s.id), zap.Error(err), zap.Int("lines_left_out", skipped))...)
 	}
 }
 

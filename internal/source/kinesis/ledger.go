@@ -2,13 +2,16 @@ package kinesis
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"go.uber.org/zap"
 )
 
 // A shard is one whose lease this worker holds, from when the lease was taken
@@ -22,6 +25,7 @@ type shard struct {
 	stats  stats
 
 	about     Shard
+	whence    string        // what the position is of that it is read from; "" = the lease table; set before it is resumed
 	resumed   atomic.Bool   // where the shard is read from is settled
 	abandoned atomic.Bool   // what was handled is not to be kept
 	turn      chan struct{} // one slot: who handles a batch, or cuts the shard
@@ -39,6 +43,7 @@ type stats struct {
 	retrying atomic.Bool  // handle has returned an error for the batch in hand
 
 	trouble atomic.Pointer[string] // what reading fails by, again and again; nil = it does not
+	refused atomic.Pointer[string] // from which position Kinesis refuses to have it read; nil = it does not
 	waits   atomic.Pointer[string] // why Config.Resume failed the last time; nil = it has not
 }
 
@@ -61,6 +66,7 @@ func (s *stats) sawPage(records []types.Record, behind int64) {
 	s.behind.Store(behind)
 	s.read.Store(time.Now().UnixMilli())
 	s.trouble.Store(nil)
+	s.refused.Store(nil)
 	if n := len(records); n > 0 && records[n-1].ApproximateArrivalTimestamp != nil {
 		s.arrived.Store(records[n-1].ApproximateArrivalTimestamp.UnixMilli())
 	}
@@ -72,6 +78,20 @@ func (s *stats) failed(kind string, before int) {
 	if before >= oftenFailed || kind == readTimedOut {
 		s.trouble.Store(&kind)
 	}
+}
+
+// refuse notes that Kinesis refuses a read from a position on. It returns log fields that
+// say where that is from, as other records have been there if it is not of this stream.
+func (s *shard) refuse(from *types.StartingPosition) []zap.Field {
+	if from.SequenceNumber == nil {
+		return nil
+	}
+	whence := cmp.Or(s.whence, "the lease table")
+	if s.stats.read.Load() != 0 {
+		whence = "what was read last"
+	}
+	s.stats.refused.Store(aws.String(fmt.Sprintf("position %s of %s", *from.SequenceNumber, whence)))
+	return []zap.Field{zap.String("position", *from.SequenceNumber), zap.String("position_of", whence)}
 }
 
 // ledger is the list of shards that this worker holds.

@@ -104,6 +104,10 @@ func (r *reader) page() (*kinesis.GetRecordsOutput, error) {
 		kind := readErrorKind(err)
 		r.m.readErrors.WithLabelValues(kind).Inc()
 		r.shard.stats.failed(kind, fails)
+		var position []zap.Field
+		if kind == readRefused && r.iterator == nil { // not even an iterator was to be had
+			position = r.shard.refuse(&r.from)
+		}
 		switch {
 		case kind == readGone && r.shard.gone.Load():
 			return r.deliver(&kinesis.GetRecordsOutput{}), nil // there is nothing left to read
@@ -111,7 +115,7 @@ func (r *reader) page() (*kinesis.GetRecordsOutput, error) {
 			r.iterator = nil
 		}
 		if skipped, ok := r.worthALine(kind, fails); ok {
-			r.log.Warn("shard cannot be read", zap.String("shard", r.shard.id), zap.Error(err), zap.Int("lines_left_out", skipped))
+			r.log.Warn("shard cannot be read", append(position, zap.String("shard", r.shard.id), zap.Error(err), zap.Int("lines_left_out", skipped))...)
 		}
 	}
 }

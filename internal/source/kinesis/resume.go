@@ -38,13 +38,16 @@ func (c *checkpointer) settle(s *shard) error {
 		}
 		position, err := c.resume(taking, s.about)
 		if err == nil {
+			s.whence = "the lease table"
 			if position == "" {
 				position = s.about.Checkpoint
+			} else if c.whence != nil {
+				s.whence = c.whence(s.id)
 			}
 			s.lease.resume(position)
 			s.stats.waits.Store(nil)
 			s.resumed.Store(true)
-			c.log.Info("shard resumed", zap.String("shard", s.id), zap.String("position", position), zap.String("checkpoint", s.about.Checkpoint))
+			c.log.Info("shard resumed", zap.String("shard", s.id), zap.String("position", position), zap.String("position_of", s.whence), zap.String("checkpoint", s.about.Checkpoint))
 			return nil
 		}
 		if taking.Err() != nil {

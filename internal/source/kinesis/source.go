@@ -40,8 +40,9 @@ type Source struct {
 	ran                                             atomic.Bool
 	loop                                            watchdog.Loop
 
-	mu     sync.Mutex
-	report boardReport
+	mu       sync.Mutex
+	report   boardReport
+	identity Identity
 }
 
 // New checks the settings, all at once, and makes the clients. It calls nobody.
@@ -83,8 +84,9 @@ var errLate = errors.New("the stop grace is over")
 // Run reads the stream and calls handle until ctx ends. It returns once every
 // call has returned, the checkpoints are written and the leases given back, and
 // nil then. An error says that the source cannot start (there is no such stream
-// or table, and what to do about it) or that handle, though its context has
-// ended, had not returned when the time to stop was over.
+// or table, and what to do about it), that another stream has its name by now
+// (ErrAnew), or that handle, though its context has ended, had not returned when the
+// time to stop was over.
 //
 // While AWS does not answer Run waits for it, from the start.
 func (s *Source) Run(ctx context.Context, handle Handle) error {
@@ -96,6 +98,8 @@ func (s *Source) RunBatches(ctx context.Context, handle func(context.Context, Ba
 	if s.ran.Swap(true) {
 		return fmt.Errorf("read stream %s: the source was run before", s.cfg.Stream)
 	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	begin, consumer, err := s.prepare(ctx)
 	if err != nil || ctx.Err() != nil {
 		return err
@@ -104,7 +108,7 @@ func (s *Source) RunBatches(ctx context.Context, handle func(context.Context, Ba
 	defer s.cfg.Watch.Leave(&s.loop)
 	doing, giveUp := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer giveUp(nil)
-	w := s.worker(ctx, doing, handle, s.kclConfig(begin, consumer))
+	w := s.worker(ctx, doing, handle, s.kclConfig(begin, consumer), end)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("read stream %s: %w", s.cfg.Stream, err)
 	}
@@ -120,6 +124,9 @@ func (s *Source) RunBatches(ctx context.Context, handle func(context.Context, Ba
 		select {
 		case <-stopped:
 			t.Stop()
+			if cause := context.Cause(ctx); errors.Is(cause, ErrAnew) {
+				return fmt.Errorf("read stream %s: %w", s.cfg.Stream, cause)
+			}
 			return nil
 		case <-t.C:
 			giveUp(errLate)
@@ -130,11 +137,11 @@ func (s *Source) RunBatches(ctx context.Context, handle func(context.Context, Ba
 }
 
 // worker wires KCL's worker to the parts that it is handed.
-func (s *Source) worker(ctx, doing context.Context, handle func(context.Context, Batch) error, cfg *kcl.KinesisClientLibConfiguration) *worker.Worker {
+func (s *Source) worker(ctx, doing context.Context, handle func(context.Context, Batch) error, cfg *kcl.KinesisClientLibConfiguration, end context.CancelCauseFunc) *worker.Worker {
 	terms := terms{failover: s.cfg.Failover, grace: s.cfg.LeaseGrace}
 	b := &board{
 		stream: s.stream, table: s.table, ledger: s.ledger, terms: terms, share: s.cfg.Share, hold: s.cfg.Hold,
-		stop: ctx, log: s.log, m: s.m, report: s.setReport, loop: &s.loop, missing: make(map[string]time.Time),
+		stop: ctx, end: end, log: s.log, m: s.m, report: s.setReport, loop: &s.loop, missing: make(map[string]time.Time),
 	}
 	f := &front{board: b, ledger: s.ledger, reader: s.reader}
 	if consumer := cfg.EnhancedFanOutConsumerARN; consumer != "" {
@@ -144,7 +151,7 @@ func (s *Source) worker(ctx, doing context.Context, handle func(context.Context,
 		}
 	}
 	c := &checkpointer{
-		board: b, ledger: s.ledger, taking: ctx, doing: doing, resume: s.cfg.Resume, leave: s.cfg.Leave, hold: s.cfg.Hold,
+		board: b, ledger: s.ledger, taking: ctx, doing: doing, resume: s.cfg.Resume, whence: s.cfg.Whence, leave: s.cfg.Leave, hold: s.cfg.Hold,
 		log: s.log, quiet: &s.quietTable, quietResume: &s.quietResume, m: s.m,
 	}
 	newProcessor := processors(func() *processor {
@@ -217,9 +224,19 @@ func (s *Source) tryPrepare(ctx context.Context) (begin time.Time, consumer stri
 	if !s.cfg.Oldest {
 		begin = time.Now().Add(-s.cfg.Start)
 	}
-	if begin, err = s.table.begin(ctx, s.stream.name(), begin); err != nil {
+	is, err := s.stream.identify(ctx)
+	if err != nil {
 		return begin, "", err
 	}
+	begin, dropped, err := s.table.begin(ctx, s.stream.name(), is.Created, begin)
+	if err != nil {
+		return begin, "", err
+	}
+	if dropped != "" {
+		s.log.Error("the lease table was about an earlier stream of this name: its checkpoints are dropped, and this one is read from its beginning",
+			zap.String("table", s.table.name), zap.String("earlier_stream_of", dropped), zap.Stringer("stream", is))
+	}
+	s.setIdentity(is)
 	if s.cfg.Fanout != "" {
 		consumer, err = s.stream.register(ctx, s.cfg.Fanout)
 	}

@@ -25,6 +25,7 @@ type ShardStatus struct {
 	Checkpoint string        // how far it is handled: sequence number, or "" = nothing yet
 	Retrying   bool          // the batch in hand was not handled the first time
 	Trouble    string        // what reads of it fail by, again and again, as kinesis_read_errors_total has it; "" = they do not
+	Refused    string        // "position N of WHENCE", from which Kinesis refuses to have it read; "" = it does not
 	Resumed    bool          // where it is read from is settled; see Config.Resume
 	Waits      string        // why it is not, though it was tried; "" = it was not tried, or is settled
 }
@@ -44,6 +45,7 @@ func (s *Source) Status() Status {
 			Checkpoint: sh.lease.progress(),
 			Retrying:   sh.stats.retrying.Load(),
 			Trouble:    aws.ToString(sh.stats.trouble.Load()),
+			Refused:    aws.ToString(sh.stats.refused.Load()),
 			Resumed:    sh.resumed.Load(),
 			Waits:      aws.ToString(sh.stats.waits.Load()),
 		})

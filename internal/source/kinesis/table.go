@@ -25,6 +25,7 @@ const (
 	attrRevision   = "Revision"            // N, grows with every write
 	attrStart      = "Start"               // S, in the row startKey only
 	attrStream     = "Stream"              // S, likewise: the name of the stream
+	attrCreated    = "Created"             // S, likewise: when that stream was made, RFC 3339
 )
 
 // otherKeys is what the keys of rows begin with that are none of this package's,
@@ -148,51 +149,6 @@ func (t *table) drop(ctx context.Context, seen row) error {
 		ConditionExpression: &condition, ExpressionAttributeValues: v,
 	})
 	return t.explain(err, "delete the row of", seen.shard)
-}
-
-// begin returns where shards without a checkpoint are read from. The first
-// worker that asks settles it for all: the given time, or the oldest record if
-// that is zero.
-func (t *table) begin(ctx context.Context, stream string, first time.Time) (time.Time, error) {
-	start := startOldest
-	if !first.IsZero() {
-		start = first.UTC().Format(time.RFC3339Nano)
-	}
-	item := key(startKey)
-	item[attrStart], item[attrStream] = text(start), text(stream)
-	_, err := t.api.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &t.name, Item: item, ConditionExpression: aws.String("attribute_not_exists(ShardID)"),
-	})
-	if err = t.explain(err, "write the row of", startKey); err != nil && !errors.Is(err, errRefused) {
-		return time.Time{}, err
-	}
-	if err != nil { // another was first
-		out, err := t.api.GetItem(ctx, &dynamodb.GetItemInput{
-			TableName: &t.name, Key: key(startKey), ConsistentRead: aws.Bool(true),
-		})
-		if err != nil {
-			return time.Time{}, t.explain(err, "read the row of", startKey)
-		}
-		item = out.Item
-	}
-	return t.beginOf(item, stream)
-}
-
-// beginOf reads the start row.
-func (t *table) beginOf(item map[string]types.AttributeValue, stream string) (time.Time, error) {
-	if other := textOf(item[attrStream]); other != stream {
-		return time.Time{}, fmt.Errorf("lease table %s is about stream %q, not %q: %w", t.name, other, stream, errMisused)
-	}
-	start := textOf(item[attrStart])
-	if start == startOldest {
-		return time.Time{}, nil
-	}
-	at, err := time.Parse(time.RFC3339Nano, start)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("lease table %s: row %q: attribute %s %q is neither a time nor %s: %w",
-			t.name, startKey, attrStart, start, startOldest, errMisused)
-	}
-	return at, nil
 }
 
 // update changes a row under a condition and returns it as written.

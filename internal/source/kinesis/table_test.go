@@ -112,6 +112,8 @@ func TestRowWithoutRevision(t *testing.T) {
 	})
 }
 
+var made = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
 // The first worker settles where reading begins; the others go by it.
 func TestBegin(t *testing.T) {
 	t.Run("the first settles it", func(t *testing.T) {
@@ -119,7 +121,7 @@ func TestBegin(t *testing.T) {
 			ab := tables(w, "a", "b")
 			first := time.Now().Add(-time.Minute)
 			for i, tb := range ab {
-				got, err := tb.begin(t.Context(), "logs", first.Add(time.Duration(i)*time.Hour))
+				got, _, err := tb.begin(t.Context(), "logs", made, first.Add(time.Duration(i)*time.Hour))
 				w.must(err)
 				if !got.Equal(first) {
 					t.Errorf("begin = %v, want %v", got, first)
@@ -134,7 +136,7 @@ func TestBegin(t *testing.T) {
 		inWorld(t, 1, func(t *testing.T, w *world) {
 			ab := tables(w, "a", "b")
 			for i, tb := range ab {
-				got, err := tb.begin(t.Context(), "logs", time.Time{}.Add(time.Duration(i)))
+				got, _, err := tb.begin(t.Context(), "logs", made, time.Time{}.Add(time.Duration(i)))
 				w.must(err)
 				if !got.IsZero() {
 					t.Errorf("begin = %v, want the oldest record", got)
@@ -149,7 +151,7 @@ func TestBegin(t *testing.T) {
 			})
 			w.must(err)
 			for stream, want := range map[string]string{"logs": `"noon"`, "other": `about stream "logs", not "other"`} {
-				_, err := tables(w, "a")[0].begin(t.Context(), stream, time.Now())
+				_, _, err := tables(w, "a")[0].begin(t.Context(), stream, made, time.Now())
 				if !errors.Is(err, errMisused) || !strings.Contains(err.Error(), want) {
 					t.Errorf("error = %v, want %s", err, want)
 				}
