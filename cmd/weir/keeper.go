@@ -28,7 +28,7 @@ type keeper struct {
 	s        *service
 	interval time.Duration
 	store    *snapshot.Store
-	series   *snapshot.Series
+	series   *snapshot.Series // of the stream; nil before the first state is loaded, turn guards it
 	log      *zap.Logger
 	m        keeperMetrics
 	soon     chan struct{} // one slot: keep the state now
@@ -36,6 +36,7 @@ type keeper struct {
 	turn chan struct{} // one slot: who loads or keeps a state
 
 	mu         sync.Mutex
+	whence     string            // names the latest snapshot for people, when a state was loaded; "" = there was none
 	decisions  []byte            // tells the store of them from others; set when the first state is loaded
 	tenure     int64             // that the state is of, see kinesis.Shard
 	generation int64             // of the snapshot that it follows from
@@ -87,7 +88,6 @@ func (s *service) newKeeper(ctx context.Context, cloud aws.Config, reg prometheu
 	if err = askPlace(ctx, k.store); err != nil {
 		return err
 	}
-	k.series = k.store.Series("")
 	k.m = keeperMetrics{
 		pause: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "state_pause_seconds", Help: "How long a snapshot kept new batches waiting, until those in hand were done and the state was cut.",
@@ -154,6 +154,16 @@ func (k *keeper) resume(ctx context.Context, sh kinesis.Shard) (string, error) {
 	return k.positions[sh.ID], nil
 }
 
+// place names where snapshots are kept, for people.
+func (k *keeper) place() string { return k.s.cfg.State.Snapshot + " (WEIR_STATE_SNAPSHOT)" }
+
+// from names what the position of a shard is from that resume has given.
+func (k *keeper) from(string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.whence
+}
+
 // take takes the turn.
 func (k *keeper) take(ctx context.Context) error {
 	select {
@@ -180,6 +190,9 @@ func (k *keeper) load(ctx context.Context, tenure int64) error {
 	if err := k.identify(ctx); err != nil {
 		return err
 	}
+	if k.series == nil {
+		k.series = k.store.Series(seriesOf(k.s.source.Identity(), k.s.cfg.Kinesis.LeaseTable))
+	}
 	begun := time.Now()
 	var loaded snapshot.Header
 	generation, ok, err := k.series.Latest(ctx, func(h snapshot.Header, next func() (string, io.Reader, error)) error {
@@ -202,8 +215,9 @@ func (k *keeper) load(ctx context.Context, tenure int64) error {
 	defer k.mu.Unlock()
 	k.tenure, k.generation, k.stale, k.at = tenure, generation, false, time.Now()
 	k.positions, k.kept = loaded.Positions, maps.Clone(loaded.Positions)
+	k.whence = fmt.Sprintf("snapshot %d of %s", loaded.Generation, k.place())
 	if !ok {
-		k.positions, k.kept = nil, nil
+		k.positions, k.kept, k.whence = nil, nil, ""
 	}
 	return nil
 }
@@ -223,9 +237,12 @@ func (k *keeper) identify(ctx context.Context) error {
 
 // restore has what is counted go on from a snapshot.
 func (k *keeper) restore(h snapshot.Header, next func() (string, io.Reader, error)) error {
+	if err := ofStream(h, k.s.source.Identity()); err != nil {
+		return err
+	}
 	var seed seeded.Seed
-	if h.Stream != k.s.cfg.Kinesis.Stream || len(h.Seed) != len(seed) {
-		return fmt.Errorf("it is of stream %q, and its seed has %d bytes: %w", h.Stream, len(h.Seed), snapshot.ErrUnreadable)
+	if len(h.Seed) != len(seed) {
+		return fmt.Errorf("its seed has %d bytes: %w", len(h.Seed), snapshot.ErrUnreadable)
 	}
 	copy(seed[:], h.Seed)
 	if err := k.s.count(seed); err != nil {
@@ -336,8 +353,9 @@ func (k *keeper) keep(ctx context.Context) error {
 	if err := k.s.source.Sure(); err != nil {
 		return err
 	}
+	is := k.s.source.Identity()
 	h := snapshot.Header{
-		Written: begun, Version: version(), Stream: k.s.cfg.Kinesis.Stream, Positions: positions, Seed: c.seed[:], Decisions: decisions,
+		Written: begun, Version: version(), Stream: is.ARN, Created: is.Created, Positions: positions, Seed: c.seed[:], Decisions: decisions,
 	}
 	generation, _, err = k.series.Put(ctx, generation, h,
 		snapshot.Section{Name: sectionEngine, Write: func(w io.Writer) error { _, err := cut.WriteTo(w); return err }},

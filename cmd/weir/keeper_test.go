@@ -92,7 +92,7 @@ func TestStateSurvivesKills(t *testing.T) {
 		return func() bool { return metric(t.Context(), api, "weir_kinesis_records_total") >= float64(n) }
 	}
 	snapshots := func() float64 {
-		names, _ := filepath.Glob(filepath.Join(state, "*.weir"))
+		names, _ := filepath.Glob(filepath.Join(state, "us-east-1.000000000000.log", "weir-leases", "*.weir"))
 		if len(names) == 0 {
 			return 0
 		}

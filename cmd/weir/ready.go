@@ -134,15 +134,22 @@ func waiting(shards []kinesis.ShardStatus) string {
 
 // unread says of how many shards reads fail again and again, and by what.
 func unread(shards []kinesis.ShardStatus) string {
-	kinds, n := map[string]bool{}, 0
+	kinds, n, refused := map[string]bool{}, 0, ""
 	for _, sh := range shards {
 		if sh.Trouble != "" {
 			kinds[sh.Trouble] = true
 			n++
+			if sh.Refused != "" {
+				refused = sh.Refused
+			}
 		}
 	}
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf("reading %d of %d shards held fails: %s", n, len(shards), strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+	text := fmt.Sprintf("reading %d of %d shards held fails: %s", n, len(shards), strings.Join(slices.Sorted(maps.Keys(kinds)), ", "))
+	if refused != "" {
+		text += fmt.Sprintf("; Kinesis refuses %s: if that is of no use any more, stop the service and remove the snapshots of this stream and the shards' rows of the lease table", refused)
+	}
+	return text
 }

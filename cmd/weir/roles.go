@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +35,8 @@ type duty struct {
 	beside   []func(context.Context) // what runs while the stream is read, and until nothing is in hand
 	end      func()                  // frees what it takes
 	notReady func() []error
-	detector *rekey.Detector // of a task that detects
+	detector *rekey.Detector           // of a task that detects
+	whence   func(shard string) string // likewise: what its position is of, for people
 }
 
 // shareStream completes how the source reads for a task that is one of several.
@@ -48,6 +50,7 @@ func (s *service) shareStream(c *kinesis.Config) {
 	c.Resume = func(ctx context.Context, sh kinesis.Shard) (string, error) {
 		return s.duty.Load().detector.Take(ctx, holding{s.source}, rekey.Shard{ID: sh.ID, Parents: sh.Parents, HashFrom: sh.HashFrom, HashTo: sh.HashTo})
 	}
+	c.Whence = func(shard string) string { return s.duty.Load().whence(shard) }
 	c.Leave = func(ctx context.Context, id string) { s.duty.Load().detector.Leave(ctx, holding{s.source}, id) }
 }
 
@@ -142,7 +145,13 @@ func (s *service) newIngest(set *scenario.Set, seed seeded.Seed, keep *snapshot.
 	}
 	ingest := rekey.NewIngest(nameOfStream(s.cfg.Kinesis.Stream), front, sender)
 	flow := s.newFlow(nil, s.reg, func(shard string, sequences []string) (pipeline.Load, error) { return ingest.Load(shard, sequences) })
-	learnt := &commonKnowledge{set: set, series: keep.Series("learnt"), seed: seed, log: s.log.Named("state")}
+	learnt := &commonKnowledge{set: set, seed: seed, log: s.log.Named("state"), series: func() *snapshot.Series {
+		is := s.source.Identity()
+		if is == (kinesis.Identity{}) {
+			return nil
+		}
+		return keep.Series(path.Join(seriesOf(is, s.cfg.Kinesis.LeaseTable), "learnt"))
+	}}
 	return &duty{
 		handle: func(ctx context.Context, b kinesis.Batch) error {
 			return flow.HandleFrom(ctx, b.Shard, b.Sequences, b.Lines, b.Arrived)
@@ -155,9 +164,9 @@ func (s *service) newIngest(set *scenario.Set, seed seeded.Seed, keep *snapshot.
 
 // newDetect makes the duty of a task that counts what tasks that ingest have sent.
 func (s *service) newDetect(set *scenario.Set, seed seeded.Seed, keep *snapshot.Store, sender *rekey.Sender) *duty {
-	name := nameOfStream(s.cfg.Rekey.Stream)
+	keptShards := &shelf{store: keep, stream: s.source.Identity, table: s.cfg.Rekey.LeaseTable, place: s.cfg.State.Snapshot, seed: seed}
 	d := rekey.NewDetector(rekey.DetectorConfig{
-		Name: name, Digests: rekey.Digests(set), Sender: sender, Shelf: &shelf{keep, name, seed},
+		Name: nameOfStream(s.cfg.Rekey.Stream), Digests: rekey.Digests(set), Sender: sender, Shelf: keptShards,
 		Engine: func() (*detect.Engine, error) {
 			return detect.New(set, detect.Config{
 				Shards: 1, Memory: s.shareOfMemory(), Alert: s.store.Alert, Banned: s.store.Banned, Seed: seed, Registerer: s.reg,
@@ -176,7 +185,7 @@ func (s *service) newDetect(set *scenario.Set, seed seeded.Seed, keep *snapshot.
 			}
 		},
 		notReady: func() []error { return append(refused(keep), sender.Ready(), d.Ready()) },
-		detector: d,
+		detector: d, whence: keptShards.whence,
 	}
 }
 

@@ -120,7 +120,7 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 		Watch: &s.watch, Logger: log.Named("kinesis"), Registerer: reg,
 	}
 	if s.keeper != nil {
-		reading.Resume, reading.Leave, reading.Hold = s.keeper.resume, s.keeper.leave, true
+		reading.Resume, reading.Whence, reading.Leave, reading.Hold = s.keeper.resume, s.keeper.from, s.keeper.leave, true
 	} else if s.heldBack() {
 		s.holdBack(&reading)
 	}

@@ -20,7 +20,8 @@ type Header struct {
 	Writer     string    `json:"writer"`  // who wrote it, unique for each process
 	Version    string    `json:"version"` // of the program, for people
 
-	Stream    string            `json:"stream"`    // that it has counted
+	Stream    string            `json:"stream"`    // that it has counted: its ARN
+	Created   time.Time         `json:"created"`   // when that stream was made: one that was made anew has other records
 	Positions map[string]string `json:"positions"` // how far, by shard
 	Seed      []byte            `json:"seed"`      // of the hashes in it
 	Decisions []byte            `json:"decisions"` // what tells where the decisions on its alerts are stored from other places

@@ -129,7 +129,7 @@ type Series struct {
 const maxTried = 256
 
 // Series returns the snapshots of one thing; "" = the one thing that there is. A
-// name is for one level: letters, digits, '-', '_' and '.'.
+// name has levels, with a '/' between: letters, digits, '-', '_' and '.', none first.
 func (s *Store) Series(name string) *Series { return &Series{store: s, folder: name} }
 
 const suffix = ".weir"
