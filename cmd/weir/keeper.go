@@ -67,6 +67,8 @@ const (
 	keepLimit = time.Minute
 	// keepAgain is the pause after a snapshot that failed while shards wait for it.
 	keepAgain = 200 * time.Millisecond
+	// failureSaid is how often it is said that snapshots fail.
+	failureSaid = time.Minute
 )
 
 // newKeeper makes s.keeper, if the settings want one.
@@ -299,6 +301,8 @@ func (w *way) Read(p []byte) (int, error) {
 func (k *keeper) run(ctx context.Context) {
 	tick := time.NewTicker(k.interval)
 	defer tick.Stop()
+	var said time.Time
+	failures := 0 // since anything was said
 	for {
 		select {
 		case <-ctx.Done():
@@ -313,7 +317,10 @@ func (k *keeper) run(ctx context.Context) {
 			continue
 		}
 		k.m.failed.Inc()
-		k.log.Warn("the state was not kept", zap.Error(err))
+		if failures++; said.IsZero() || time.Since(said) >= failureSaid {
+			k.log.Warn("the state was not kept", zap.Error(err), zap.Int("failures", failures))
+			said, failures = time.Now(), 0
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(keepAgain):

@@ -178,7 +178,11 @@ func (s *service) newDetect(set *scenario.Set, seed seeded.Seed, keep *snapshot.
 		handle: func(ctx context.Context, b kinesis.Batch) error {
 			return d.Handle(ctx, rekey.Batch{Shard: b.Shard, Frames: b.Lines, Sequences: b.Sequences})
 		},
-		beside: []func(context.Context){sender.Run, func(ctx context.Context) { d.Keep(ctx, holding{s.source}, s.cfg.State.Interval) }},
+		beside: []func(context.Context){
+			sender.Run,
+			func(ctx context.Context) { d.Keep(ctx, holding{s.source}, s.cfg.State.Interval) },
+			func(ctx context.Context) { keptShards.tidy(ctx, s.source.Listed, s.log.Named("state")) },
+		},
 		end: func() {
 			for _, id := range d.Shards() {
 				d.Drop(id)

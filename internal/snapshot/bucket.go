@@ -43,23 +43,25 @@ func (b *bucket) String() string { return "s3://" + path.Join(b.name, b.prefix) 
 
 func (b *bucket) key(name string) *string { return aws.String(path.Join(b.prefix, name)) }
 
-func (b *bucket) list(ctx context.Context, folder string) ([]string, error) {
+func (b *bucket) list(ctx context.Context, folder string) (files, folders []string, err error) {
 	prefix := aws.ToString(b.key(folder))
 	if prefix != "" {
 		prefix += "/"
 	}
 	in := &s3.ListObjectsV2Input{Bucket: &b.name, Prefix: &prefix, Delimiter: aws.String("/"), ExpectedBucketOwner: b.owner}
-	var names []string
 	for {
 		out, err := b.api.ListObjectsV2(ctx, in)
 		if err != nil {
-			return nil, fmt.Errorf("list the snapshots in %s: %w", b, err)
+			return nil, nil, fmt.Errorf("list the snapshots in %s: %w", b, err)
 		}
 		for _, o := range out.Contents {
-			names = append(names, strings.TrimPrefix(aws.ToString(o.Key), prefix))
+			files = append(files, strings.TrimPrefix(aws.ToString(o.Key), prefix))
+		}
+		for _, p := range out.CommonPrefixes {
+			folders = append(folders, strings.Trim(strings.TrimPrefix(aws.ToString(p.Prefix), prefix), "/"))
 		}
 		if in.ContinuationToken = out.NextContinuationToken; in.ContinuationToken == nil {
-			return names, nil
+			return files, folders, nil
 		}
 	}
 }
@@ -101,3 +103,6 @@ func (b *bucket) remove(ctx context.Context, name string) error {
 	_, err := b.api.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: b.key(name), ExpectedBucketOwner: b.owner})
 	return err
 }
+
+// drop has nothing to do: there are no folders but in the names of objects.
+func (b *bucket) drop(string) error { return nil }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -33,15 +34,14 @@ const (
 	unfinished = ".unfinished-"
 )
 
-func (d directory) list(_ context.Context, folder string) ([]string, error) {
+func (d directory) list(_ context.Context, folder string) (files, folders []string, err error) {
 	entries, err := os.ReadDir(d.path(folder))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the snapshots in %s: %w", d, err)
+		return nil, nil, fmt.Errorf("list the snapshots in %s: %w", d, err)
 	}
-	var names []string
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), unfinished) {
 			if info, err := e.Info(); err == nil && time.Since(info.ModTime()) > staleAfter {
@@ -49,9 +49,12 @@ func (d directory) list(_ context.Context, folder string) ([]string, error) {
 			}
 			continue
 		}
-		names = append(names, e.Name())
+		files = append(files, e.Name()) // a directory may have the name of a snapshot
+		if e.IsDir() {
+			folders = append(folders, e.Name())
+		}
 	}
-	return names, nil
+	return files, folders, nil
 }
 
 func (d directory) missing(error) bool { return false }
@@ -99,9 +102,20 @@ func (d directory) put(_ context.Context, name string, write func(io.Writer) err
 		return 0, errExists
 	}
 	if err != nil {
-		return 0, err
+		return 0, explainLink(err)
 	}
 	return size, syncDirectory(dir)
+}
+
+// explainLink says what is wrong where the disk has no hard links, which the system
+// calls a thing that is not permitted.
+func explainLink(err error) error {
+	for _, none := range []error{syscall.EPERM, errors.ErrUnsupported, syscall.EMLINK} {
+		if errors.Is(err, none) {
+			return fmt.Errorf("the directory's file system has no hard links, without which two tasks could write one snapshot: name a directory elsewhere, or a bucket: %w", err)
+		}
+	}
+	return err
 }
 
 // syncDirectory has a name outlive the machine.
@@ -116,3 +130,5 @@ func syncDirectory(dir string) error {
 func (d directory) remove(_ context.Context, name string) error {
 	return os.Remove(d.path(name))
 }
+
+func (d directory) drop(folder string) error { return os.Remove(d.path(folder)) }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,23 +170,39 @@ func TestLostAnswer(t *testing.T) {
 			generation, _, err := r.Put(t.Context(), 0, Header{Written: time.Now()})
 			return generation, err
 		}
-		loses := func() {
+		loses := func(look int) { // the one after the write
 			t.Helper()
-			server.Faults().Add(awslocal.Fault{Service: "s3", Action: "ListObjectsV2", Do: awslocal.FaultError, Code: "AccessDenied", Nth: 2})
+			server.Faults().Add(awslocal.Fault{Service: "s3", Action: "ListObjectsV2", Do: awslocal.FaultError, Code: "AccessDenied", Nth: look})
 			if _, err := put(); err == nil || errors.Is(err, ErrConflict) {
 				t.Fatalf("error %v", err)
 			}
 			server.Faults().Clear()
 		}
-		loses()
+		loses(2)
 		if generation, err := put(); generation != 2 || err != nil {
 			t.Errorf("generation %d, error %v", generation, err)
 		}
 		if _, err := put(); !errors.Is(err, ErrConflict) {
 			t.Errorf("who is behind: error %v", err)
 		}
+		r = r.store.Series("again")
+		for _, look := range []int{2, 3, 3} {
+			loses(look)
+		}
+		if generation, err := put(); generation != 4 || err != nil {
+			t.Errorf("after three of them: generation %d, error %v", generation, err)
+		}
+		r = r.store.Series("others")
+		loses(2)
+		them := mustOpen(t, Config{Place: "s3://states/p", AWS: cloud, Writer: "somebody else"})
+		if _, _, err := them.Series("others").Put(t.Context(), 1, Header{Written: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := put(); !errors.Is(err, ErrConflict) {
+			t.Errorf("where others have gone on from it: error %v", err)
+		}
 		r = r.store.Series("other")
-		loses()
+		loses(2)
 		if g := got(t, r); !strings.HasPrefix(g, "1 ") {
 			t.Errorf("loaded %s", g)
 		}
@@ -221,10 +239,31 @@ func TestSeries(t *testing.T) {
 		if g := got(t, mustOpen(t, cfg).Series("")); g != "7 logs map[a:6] engine=xxxxxx learnt=" {
 			t.Error(g)
 		}
-		names, err := s.place.list(t.Context(), "")
+		names, _, err := s.place.list(t.Context(), "")
 		names = slices.DeleteFunc(names, func(n string) bool { return !strings.HasSuffix(n, suffix) })
 		if err != nil || len(names) != 3 || names[2] != "00000000000000000007.weir" {
 			t.Error(names, err)
+		}
+		below := func() string {
+			list, err := s.Below(t.Context(), "")
+			return fmt.Sprint(list, err)
+		}
+		if b := below(); b != "[shardId-000000000001] <nil>" {
+			t.Error(b)
+		}
+		if kept, err := other.Kept(t.Context()); !kept || err != nil {
+			t.Error(kept, err)
+		}
+		for range 2 { // another task may have done so
+			if err := other.Remove(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		if kept, err := other.Kept(t.Context()); kept || err != nil || below() != "[] <nil>" {
+			t.Error(kept, err, below())
+		}
+		if g := got(t, one); g != "7 logs map[a:6] engine=xxxxxx learnt=" {
+			t.Error(g)
 		}
 	})
 }
@@ -385,6 +424,66 @@ func TestRefused(t *testing.T) {
 	}
 	boom := errors.New("boom")
 	if _, _, err = r.Latest(t.Context(), func(Header, func() (string, io.Reader, error)) error { return boom }); !errors.Is(err, boom) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+// Of files that cannot be read few are named, and none of them makes a good one go.
+func TestManyThatAreDamaged(t *testing.T) {
+	core, said := observer.New(zap.ErrorLevel)
+	s := mustOpen(t, Config{Place: t.TempDir(), Writer: "me", Logger: zap.New(core)})
+	r := s.Series("a/b")
+	put := func(after int64) {
+		t.Helper()
+		if _, _, err := r.Put(t.Context(), after, Header{Stream: "logs", Written: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := func() string {
+		t.Helper()
+		list, err := r.generations(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(list)
+	}
+	put(0)
+	const last = 40
+	for n := int64(2); n <= last; n++ {
+		if err := os.WriteFile(filepath.Join(s.cfg.Place, r.file(n)), []byte("WEIRSNAP\x02"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		if g := got(t, r); g != "1 logs map[]" {
+			t.Error(g)
+		}
+	}
+	if why := s.Refused(); len(why) != maxNamed+1 || !strings.Contains(why[maxNamed], fmt.Sprintf("and %d more in %s", last-1-maxNamed, s.cfg.Place)) {
+		t.Errorf("refused: %q", why)
+	}
+	if said.Len() != maxNamed+1 {
+		t.Errorf("%d lines are logged", said.Len())
+	}
+	put(last)
+	put(last + 1)
+	if list := left(); !strings.HasSuffix(list, " 2 1]") {
+		t.Errorf("left are %s: the third of the good ones is gone", list)
+	}
+	for n := range int64(5) {
+		put(last + 2 + n)
+	}
+	if list, want := left(), fmt.Sprint([]int{last + 7, last + 6, last + 5}); list != want {
+		t.Errorf("left are %s, want %s", list, want)
+	}
+}
+
+// A disk without hard links is called that.
+func TestExplainLink(t *testing.T) {
+	if err := explainLink(&os.LinkError{Op: "link", Err: syscall.EPERM}); !strings.Contains(err.Error(), "hard links") || !errors.Is(err, syscall.EPERM) {
+		t.Errorf("error = %v", err)
+	}
+	if err := explainLink(fs.ErrNotExist); err != fs.ErrNotExist {
 		t.Errorf("error = %v", err)
 	}
 }

@@ -155,3 +155,18 @@ func (s *Source) Lists(id string) bool {
 	_, ok := s.report.shards[id]
 	return ok || s.report.at.IsZero()
 }
+
+// Listed returns the shards that the stream had when it was last looked at, each with its
+// parents, whether it has those or not. It is nil before the first look.
+func (s *Source) Listed() map[string][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.report.at.IsZero() {
+		return nil
+	}
+	all := make(map[string][]string, len(s.report.shards))
+	for id, sh := range s.report.shards {
+		all[id] = slices.Clone(sh.parents)
+	}
+	return all
+}
