@@ -85,6 +85,10 @@ func TestTwoShareATable(t *testing.T) {
 		if open(a) || open(b) {
 			t.Error("a breaker is open after the release")
 		}
+		// One that this task does not know may be another's.
+		if code, body := b.tell(http.MethodPost, "/api/v1/release", `{"scenario":"of-another-task"}`); code != http.StatusOK || strings.Contains(body, "of-another-task") {
+			t.Errorf("a release of what this task does not know: %d %s", code, body)
+		}
 
 		a.stop()
 		w.until("next leader", 3*time.Second, b.s.leading.Load)

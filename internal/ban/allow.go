@@ -60,7 +60,11 @@ func (s *Store) Allow(ctx context.Context, e AllowEntry, insist bool) (AllowEntr
 		return AllowEntry{}, 0, fmt.Errorf("allow %s: %w", FormatPrefix(e.Prefix), err)
 	}
 	n, err := s.removeAll(ctx, func(d *Decision) bool { return d.Prefix.Overlaps(e.Prefix) })
-	s.log.Info("allowlisted", zap.String("prefix", FormatPrefix(e.Prefix)), zap.Time("expires", e.Expires), zap.String("comment", e.Comment), zap.Int("decisions", n))
+	expires := zap.Skip() // never
+	if !e.Expires.IsZero() {
+		expires = zap.Time("expires", e.Expires)
+	}
+	s.log.Info("allowlisted", zap.String("prefix", FormatPrefix(e.Prefix)), expires, zap.String("comment", e.Comment), zap.Int("decisions", n))
 	if err != nil {
 		return e, n, fmt.Errorf("end the bans that %s of the allowlist covers, of which %d are ended: %w", FormatPrefix(e.Prefix), n, err)
 	}

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func allowEntry(prefix string, expires time.Time) AllowEntry {
@@ -20,7 +23,8 @@ func allowEntry(prefix string, expires time.Time) AllowEntry {
 // he is removed, only what he does from then on counts.
 func TestAllow(t *testing.T) {
 	dir, c := t.TempDir(), newClock()
-	s := openTest(t, dir, Config{Now: c.Now})
+	core, logs := observer.New(zap.InfoLevel)
+	s := openTest(t, dir, Config{Now: c.Now, Logger: zap.New(core)})
 	for _, client := range []string{"192.0.2.1/32", "192.0.2.2/32", "198.51.100.1/32"} {
 		s.Alert(alert(client, noon)) // not stored yet
 	}
@@ -32,6 +36,10 @@ func TestAllow(t *testing.T) {
 	e, n, err := s.Allow(ctx, allowEntry("192.0.2.1/32", time.Time{}), false)
 	if err != nil || n != 2 || e.Author != "alice" || e.Created != noon {
 		t.Fatalf("%+v, %d ended, %v", e, n, err)
+	}
+	said := logs.FilterMessage("allowlisted").All()
+	if _, ends := said[0].ContextMap()["expires"]; ends || len(said) != 1 {
+		t.Errorf("the log says of an entry without an end %v", said)
 	}
 	if got := fmt.Sprint(inForceOf(s, noon)); got != "[192.0.2.2 198.51.100.1]" {
 		t.Errorf("in force: %s", got)

@@ -67,7 +67,8 @@ import (
 // # Why no change is missed
 //
 // The feed's entries have numbers without gaps: entry n+1 is put, under the condition
-// that it is not there, by somebody who has seen entry n. No clock is asked. So a put
+// that it is not there, by somebody who has seen entry n, lately: else n+1 may have been
+// there and been deleted, and he asks for the last one. No other's clock is asked. So a put
 // that comes late either takes the next number, or finds it taken and does nothing, and
 // whoever has read up to n and reads on, consistently, has missed nothing. A reading
 // that fails is done again from the same number. Who finds a gap, as entries an hour

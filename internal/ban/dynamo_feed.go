@@ -3,6 +3,7 @@ package ban
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
 )
 
 const (
@@ -29,6 +31,10 @@ const (
 	// before it is asked how far they have come.
 	lostRaces = 4
 
+	// restLife is how old what is known of the feed's end may be: past the lives of its
+	// entries the next number might be free because it was deleted.
+	restLife = feedLife / 2
+
 	// ownPuts is how many decisions of this process are remembered for the sake of
 	// unbans by others who did not know of them yet.
 	ownPuts = 10_000
@@ -37,9 +43,10 @@ const (
 // feed is where a process is in the feed.
 type feed struct {
 	mu       sync.Mutex
-	head     int64 // the highest number that is known to be taken
-	last     int64 // all up to this one was read
-	owed     bool  // others have to read all again: a batch was written in part
+	head     int64     // the highest number that is known to be taken
+	seen     time.Time // when that was known, on the wall clock, which does not stop with the process
+	last     int64     // all up to this one was read
+	owed     bool      // others have to read all again: a batch was written in part
 	reloaded time.Time
 	own      []ownPut // oldest first
 }
@@ -68,7 +75,7 @@ func (f *feed) position() int64 {
 func (f *feed) taken(n int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.head = max(f.head, n)
+	f.head, f.seen = max(f.head, n), time.Now().Round(0)
 }
 
 // told is an entry of the feed as JSON has it.
@@ -165,9 +172,9 @@ func (t *table) append(ctx context.Context, e *told) (int64, error) {
 	it := item{"by": text(token), "at": number(time.Now().UnixMilli()), "c": &types.AttributeValueMemberB{Value: pack(mustJSON(e))}}
 	for lost := 0; ; lost++ {
 		t.feed.mu.Lock()
-		head := t.feed.head
+		head, rested := t.feed.head, time.Now().Round(0).Sub(t.feed.seen)
 		t.feed.mu.Unlock()
-		if head == 0 || lost > 0 && lost%lostRaces == 0 {
+		if head == 0 || rested > restLife || rested < 0 || lost > 0 && lost%lostRaces == 0 {
 			var err error
 			if head, err = t.lastNumber(ctx); err != nil {
 				return 0, err
@@ -261,7 +268,7 @@ func (t *table) follow(ctx context.Context, ended, lifted time.Time) (b batch, m
 	}
 	t.feed.mu.Lock()
 	defer t.feed.mu.Unlock()
-	t.feed.last, t.feed.head = last, max(t.feed.head, last)
+	t.feed.last, t.feed.head, t.feed.seen = last, max(t.feed.head, last), time.Now().Round(0)
 	return b, missed, nil
 }
 
@@ -337,6 +344,12 @@ func (t *table) reload(ctx context.Context, ended, lifted time.Time) (batch, err
 func (t *table) load(ctx context.Context, ended, lifted time.Time) (c contents, err error) {
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
+	defer func() {
+		// What is asked here is always the same: DynamoDB takes it of a table with our keys.
+		if refused := smithy.APIError(nil); errors.As(err, &refused) && refused.ErrorCode() == "ValidationException" {
+			err = fmt.Errorf("%w: its keys are not the strings %s and %s (WEIR_BAN_TABLE names a table of its own, which weir bootstrap makes): %w", errTable, attrPK, attrSK, err)
+		}
+	}()
 	if err := t.check(ctx); err != nil {
 		return c, err
 	}

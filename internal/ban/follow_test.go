@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 
 	"weir/internal/awslocal"
 	"weir/internal/detect"
@@ -178,6 +182,68 @@ func TestUnbanOfWhatIsNotKnownYet(t *testing.T) {
 	})
 }
 
+// A breaker can be closed at a task that never heard of its scenario, which then has
+// nothing to show of it.
+func TestReleaseAtAnyTask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newCloud(t, awslocal.Config{})
+		a := w.open(t, Config{PerMinute: 1, Duration: time.Minute})
+		defer a.stop()
+		for _, p := range []string{"192.0.2.1/32", "192.0.2.2/32"} {
+			a.Alert(alert(p, time.Now()))
+		}
+		mustCommit(t, a.Store)
+		pass(2 * time.Hour) // what it held is over, and it is open
+		b := w.open(t, Config{})
+		defer b.stop()
+		if list := a.Breakers(); len(list) != 2 || !list[1].Open || len(b.Breakers()) != 1 {
+			t.Fatalf("breakers: %+v and %+v", list, b.Breakers())
+		}
+		if n, err := b.Release(t.Context(), probing.Name, false); n != 0 || err != nil {
+			t.Fatal(n, err)
+		}
+		pass(2 * followEvery)
+		if list := a.Breakers(); list[1].Open || len(b.Breakers()) != 1 {
+			t.Errorf("after the release: %+v and %+v", list, b.Breakers())
+		}
+		var refused *RefusedError
+		if _, err := b.Release(t.Context(), "a\x1b[2J", false); !errors.As(err, &refused) {
+			t.Errorf("a name that clears screens: %v", err)
+		}
+	})
+}
+
+// Who was stopped for so long that the feed was trimmed meanwhile tells others all the
+// same, and takes no number that was there before.
+func TestToldAfterALongPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newCloud(t, awslocal.Config{})
+		paused, other := w.storage(), w.open(t, Config{Duration: 24 * time.Hour})
+		defer other.stop()
+		put(t, paused, stored("before", "192.0.2.1/32", time.Now()))
+		for i := range 3 {
+			if _, err := other.Add(t.Context(), Decision{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)}), 32)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(feedLife + 2*purgeEvery)
+		last, err := w.storage().lastNumber(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := stored("after", "192.0.2.2/32", time.Now())
+		after.Held = ""
+		put(t, paused, after)
+		if n := paused.feed.head; n != last+1 {
+			t.Errorf("told as number %d after number %d", n, last)
+		}
+		pass(2 * followEvery)
+		if _, ok := other.Lookup(netip.MustParsePrefix("192.0.2.2/32"), time.Now()); !ok {
+			t.Error("the other does not know of it")
+		}
+	})
+}
+
 // Whatever several tasks do, while calls fail and others are carried out unheard, in
 // the end all know the same, and so does a task that starts then.
 func TestTasksAgree(t *testing.T) {
@@ -267,6 +333,25 @@ func TestOpenWaitsForItsTable(t *testing.T) {
 		}
 		if _, err := Open(t.Context(), Config{Duration: time.Hour, Table: "nobody", DynamoDB: w.client}); !errors.Is(err, errTable) || !strings.Contains(err.Error(), "bootstrap") {
 			t.Errorf("a table that is not there: %v", err)
+		}
+		for name, keys := range map[string]map[string]types.ScalarAttributeType{
+			"of-leases": {"ShardID": "S"},
+			"one-key":   {attrPK: "S"},
+			"numbers":   {attrPK: "S", attrSK: "N"},
+		} {
+			in := &dynamodb.CreateTableInput{TableName: &name, BillingMode: types.BillingModePayPerRequest}
+			for _, key := range slices.Sorted(maps.Keys(keys)) {
+				role := []types.KeyType{types.KeyTypeHash, types.KeyTypeRange}[len(in.KeySchema)]
+				in.AttributeDefinitions = append(in.AttributeDefinitions, types.AttributeDefinition{AttributeName: &key, AttributeType: keys[key]})
+				in.KeySchema = append(in.KeySchema, types.KeySchemaElement{AttributeName: &key, KeyType: role})
+			}
+			if _, err := w.client.CreateTable(t.Context(), in); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Open(t.Context(), Config{Duration: time.Hour, Table: name, DynamoDB: w.client})
+			if !errors.Is(err, errTable) || !strings.Contains(err.Error(), "WEIR_BAN_TABLE") || !strings.Contains(err.Error(), name) {
+				t.Errorf("a table with other keys (%s): %v", name, err)
+			}
 		}
 	})
 }

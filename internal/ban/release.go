@@ -75,8 +75,14 @@ func (s *Store) breakerOpened(scenario, why string) {
 // what is held of it be enforced; with drop it ends that as an unban does. It
 // returns how many decisions that were. Counting begins anew, so a breaker opens
 // again if there are as many again. Everything is stored before Release returns;
-// after an error the breakers are as they were, and what was not released is held.
+// after an error the breakers are as they were, and what was not released is held. Where
+// decisions are shared the breakers of other processes are closed, too, and scenario may
+// be one that only they know. A name that is no plain text is refused with a
+// *RefusedError.
 func (s *Store) Release(ctx context.Context, scenario string, drop bool) (int, error) {
+	if err := checkReason(scenario); err != nil {
+		return 0, err
+	}
 	action := AuditRelease
 	if drop {
 		action = AuditDrop
@@ -148,7 +154,9 @@ func (s *Store) release(ctx context.Context, scenario string, drop bool) (int, e
 // closeBreaker closes the breaker of a scenario, or all. mu is held.
 func (s *Store) closeBreaker(scenario string) {
 	if scenario != everyScenario {
-		s.breakers.of(scenario).reset()
+		if one := s.breakers.each[scenario]; one != nil {
+			one.reset()
+		}
 		return
 	}
 	s.breakers.all.reset()
