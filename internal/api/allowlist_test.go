@@ -56,6 +56,14 @@ func TestAllowlist(t *testing.T) {
 	read(http.MethodDelete, "/api/v1/allowlist", "", http.StatusBadRequest, nil)
 	read(http.MethodDelete, "/api/v1/allowlist?value=x", "", http.StatusBadRequest, nil)
 
+	read(http.MethodPost, "/api/v1/audit", `{"action":"panic-on","target":"web ACL site"}`, http.StatusCreated, nil)
+	for body, want := range map[string]int{
+		`{"action":"ban","target":"192.0.2.1"}`:       http.StatusBadRequest,
+		`{"action":"panic-off","target":"\u001b[2J"}`: http.StatusBadRequest,
+		`{"action":"panic-off","at":"never"}`:         http.StatusBadRequest,
+	} {
+		read(http.MethodPost, "/api/v1/audit", body, want, nil)
+	}
 	var log AuditLog
 	read(http.MethodGet, "/api/v1/audit?limit=2", "", http.StatusOK, &log)
 	if len(log.Entries) != 2 || log.Next == "" {
@@ -76,7 +84,7 @@ func TestAllowlist(t *testing.T) {
 		}
 		cursor = "&cursor=" + page.Next
 	}
-	for _, want := range []string{"ban 192.0.2.1", "allow 192.0.2.0/24", "allow 10.0.0.0/8", "disallow 192.0.2.0/24"} {
+	for _, want := range []string{"ban 192.0.2.1", "allow 192.0.2.0/24", "allow 10.0.0.0/8", "disallow 192.0.2.0/24", "panic-on web ACL site"} {
 		if !actions[want] {
 			t.Errorf("not on record: %s, only %v", want, actions)
 		}

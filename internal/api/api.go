@@ -78,7 +78,7 @@ func (s *server) routes() http.Handler {
 	})
 	guarded.Handle("/api/v1/alerts", methods{http.MethodGet: s.listAlerts})
 	guarded.Handle("/api/v1/alerts/{id}", methods{http.MethodGet: s.getAlert})
-	guarded.Handle("/api/v1/audit", methods{http.MethodGet: s.listAudit})
+	guarded.Handle("/api/v1/audit", methods{http.MethodGet: s.listAudit, http.MethodPost: s.deciding(s.note)})
 	if s.Writers != nil {
 		guarded.Handle("/api/v1/targets", methods{http.MethodGet: s.listTargets})
 		guarded.Handle("/api/v1/diff", methods{http.MethodGet: s.listDiffs})

@@ -105,6 +105,28 @@ type AuditLog struct {
 	Next    string    `json:"next,omitempty"` // cursor of the next page
 }
 
+// AuditNote is the body of POST /api/v1/audit: somebody did something that the service
+// has no part in, of the kinds that ban.Store's Note takes.
+type AuditNote struct {
+	Action string `json:"action"`
+	Target string `json:"target,omitempty"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// note is POST /api/v1/audit.
+func (s *server) note(w http.ResponseWriter, r *http.Request) {
+	var n AuditNote
+	err := readJSON(w, r, &n)
+	if err == nil {
+		err = s.Store.Note(r.Context(), n.Action, n.Target, n.Detail)
+	}
+	if err != nil {
+		s.fail(w, err)
+		return
+	}
+	writeJSON(w, http.StatusCreated, n)
+}
+
 // listAudit is GET /api/v1/audit.
 func (s *server) listAudit(w http.ResponseWriter, r *http.Request) {
 	values, err := parseValues(r.URL.RawQuery, "limit", "cursor")

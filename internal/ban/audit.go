@@ -1,7 +1,9 @@
 package ban
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"time"
 	"unicode"
@@ -35,6 +37,8 @@ const (
 	AuditDrop     = "drop"     // the same, ending it
 	AuditAllow    = "allow"    // an entry of the allowlist was added, or changed
 	AuditDisallow = "disallow" // one was removed
+	AuditPanicOn  = "panic-on" // a web ACL was told to enforce no ban; see Note
+	AuditPanicOff = "panic-off"
 )
 
 func (a *Audit) position() position { return position{millis(a.At), a.ID} }
@@ -65,6 +69,22 @@ func (s *Store) audited(ctx context.Context, action, target, detail string) Audi
 		actor = "weir"
 	}
 	return Audit{ID: randomID(), At: s.now(), Actor: actor, Action: action, Target: target, Detail: detail}
+}
+
+// Note stores that somebody did something to a target that the Store has no part in:
+// AuditPanicOn or AuditPanicOff. Another action, or what is no plain text, is refused with
+// a *RefusedError.
+func (s *Store) Note(ctx context.Context, action, target, detail string) error {
+	if action != AuditPanicOn && action != AuditPanicOff {
+		return refuse(RefusedAction, "the audit log is not told of %q: of %s and %s", action, AuditPanicOn, AuditPanicOff)
+	}
+	if err := cmp.Or(checkReason(target), checkReason(detail)); err != nil {
+		return err
+	}
+	if err := s.record(ctx, s.audited(ctx, action, target, detail)); err != nil {
+		return fmt.Errorf("note %s of %s: %w", action, target, err)
+	}
+	return nil
 }
 
 // record stores an entry by itself, for what is done in parts: before the first of

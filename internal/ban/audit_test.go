@@ -2,6 +2,7 @@ package ban
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ func TestAuditLog(t *testing.T) {
 		func(ctx context.Context) (int, error) { return s.RemoveWhere(ctx, Where{Since: noon}) },
 		func(ctx context.Context) (int, error) { return s.Release(ctx, "", false) },
 		func(ctx context.Context) (int, error) { return s.Release(ctx, "x", true) },
+		func(ctx context.Context) (int, error) { return 0, s.Note(ctx, AuditPanicOn, "web ACL a", "b") },
 	} {
 		c.advance(time.Second)
 		if _, err := do(ctx); err != nil {
@@ -37,6 +39,12 @@ func TestAuditLog(t *testing.T) {
 	c.advance(time.Second)
 	if n, err := s.Lift(WithActor(t.Context(), "IP set"), []netip.Prefix{one}, time.Hour); n != 1 || err != nil {
 		t.Fatal(n, err)
+	}
+	for _, note := range [][3]string{{AuditBan, "x", ""}, {AuditPanicOff, "\x07", ""}, {AuditPanicOff, "x", strings.Repeat("x", MaxReason+1)}} {
+		var refused *RefusedError
+		if err := s.Note(ctx, note[0], note[1], note[2]); !errors.As(err, &refused) {
+			t.Errorf("noted %q: %v", note, err)
+		}
 	}
 	var log []string
 	for cursor := ""; ; {
@@ -57,7 +65,7 @@ func TestAuditLog(t *testing.T) {
 			break
 		}
 	}
-	want := "IP lift 192.0.2.1, weir ban 192.0.2.1, alice[31m drop x, alice[31m release *, alice[31m flush , alice[31m unban 192.0.2.1, alice[31m ban 192.0.2.1"
+	want := "IP lift 192.0.2.1, weir ban 192.0.2.1, alice[31m panic-on web ACL a, alice[31m drop x, alice[31m release *, alice[31m flush , alice[31m unban 192.0.2.1, alice[31m ban 192.0.2.1"
 	if got := strings.Join(log, ", "); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
