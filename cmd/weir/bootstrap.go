@@ -48,7 +48,7 @@ func runBootstrap(ctx context.Context, w *world) error {
 	force := fs.Bool("force", false, "with -remove: delete also what people added to the rule group and the IP sets")
 	dry := fs.Bool("dry-run", false, "change nothing, say what would be done")
 	loader := config.Register(fs, "kinesis", "rekey", "ban", "waf", "logger")
-	cfg, log, cloud, err := enter(ctx, w, fs, loader)
+	cfg, log, cloud, err := enter(ctx, w, fs, loader, 0)
 	if err != nil {
 		return err
 	}

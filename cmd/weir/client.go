@@ -51,20 +51,25 @@ func (f *clientFlags) enter(w *world, most int) (*client, error) {
 	if err := parseFlags(f.fs, w); err != nil {
 		return nil, err
 	}
-	if f.fs.NArg() > most {
-		return nil, usageError("unexpected argument %q", f.fs.Arg(most))
+	if err := atMost(f.fs, most); err != nil {
+		return nil, err
 	}
 	cfg, err := loadSettings(f.loader, w)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{base: strings.TrimRight(*f.api, "/"), token: cfg.API.Token}
+	return newClient(*f.api, cfg)
+}
+
+// newClient makes a client of the service at a URL; empty: of this machine.
+func newClient(service string, cfg *config.Config) (c *client, err error) {
+	c = &client{base: strings.TrimRight(service, "/"), token: cfg.API.Token}
 	if c.base == "" {
 		c.base, err = localURL(cfg.API.Listen)
 		return c, err
 	}
 	if u, err := url.Parse(c.base); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.User != nil {
-		return nil, usageError("-api %q: want a URL like http://10.0.0.7:9180", *f.api)
+		return nil, usageError("-api %q: want a URL like http://10.0.0.7:9180", service)
 	}
 	return c, nil
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 
@@ -38,6 +40,25 @@ func (m *market) want(code int, args []string, texts ...string) string {
 		}
 	}
 	return stdout
+}
+
+// panics runs panic on and off, as an operator does from elsewhere.
+func (m *market) panics() {
+	m.t.Helper()
+	port := httptest.NewServer(m.server)
+	defer port.Close()
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": port.URL, "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "operator", "AWS_SECRET_ACCESS_KEY": "x",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_EC2_METADATA_DISABLED": "true",
+	} {
+		m.t.Setenv(name, value)
+	}
+	for _, how := range []string{"on", "off"} {
+		m.want(exitOK, []string{"panic", how, "-web-acl", demoWebACL}, demoWebACL, "now: ")
+		if _, stdout, stderr := m.ask("panic", "status"); stderr != "" {
+			m.t.Errorf("panic status: %s%s", stdout, stderr)
+		}
+	}
 }
 
 // The commands show what is, and do what they say, at a running service.
@@ -90,7 +111,7 @@ targets:
 	m.want(exitOK, []string{"release"}, "breaker of all scenarios closed; 0 held decisions released")
 	m.want(exitOK, []string{"release", "-drop", "http-exploit-path"}, "breaker of scenario http-exploit-path closed; 0 held decisions dropped")
 	m.want(exitFailed, []string{"release", "http-exploit-bath"}, `the service says: there is no breaker of "http-exploit-bath"`)
-	m.want(exitOK, []string{"allowlist", "add", "-expires", "24h", "-comment", "office", "45.9.1.9"}, "45.9.1.9 is allowlisted, expires: ", "; 0 decisions ended")
+	m.want(exitOK, []string{"allowlist", "add", "45.9.1.9", "-expires", "24h", "-comment", "office"}, "45.9.1.9 is allowlisted, expires: ", "; 0 decisions ended")
 	m.want(exitFailed, []string{"allowlist", "add", "45.0.0.0/8"}, "the service says: 45.0.0.0/8 is wider than /16")
 	m.want(exitOK, []string{"allowlist"}, "VALUE", "45.9.1.9 ", "office")
 	m.want(exitOK, []string{"allowlist", "remove", "45.9.1.9"}, "45.9.1.9 is not allowlisted any more")
@@ -105,6 +126,9 @@ targets:
 	m.want(exitOK, []string{"alerts", "-scenario", "http-exploit-path"}, "45.9.1.3", "decision", alerts.Alerts[0].ID)
 	m.want(exitOK, []string{"alerts", alerts.Alerts[0].ID}, "45.9.1.3", `"samples"`)
 	m.want(exitFailed, []string{"alerts", "nobody"}, "the service says: there is no alert of this ID")
+
+	m.panics()
+	m.want(exitOK, []string{"audit"}, "panic-on   web ACL "+demoWebACL, "panic-off  web ACL "+demoWebACL)
 
 	for _, call := range m.server.Calls() {
 		if call.Action == "UpdateIPSet" && call.Resource == "shop-block-v4-0" && call.Key == serviceKey {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -19,11 +20,15 @@ import (
 	"weir/internal/awslocal"
 )
 
+// bucketName is what S3 takes for the name of a bucket, but for rules about dots.
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+
 // runLocal serves the stand-ins on a port until it is told to stop.
 func runLocal(ctx context.Context, w *world) error {
-	fs := newFlags(w, "local", "", "Runs stand-ins for Kinesis, DynamoDB, WAF and STS on a port, for any AWS client: set\nAWS_ENDPOINT_URL to what it prints. What they hold is gone when it stops.")
+	fs := newFlags(w, "local", "", "Runs stand-ins for Kinesis, DynamoDB, S3, WAF and STS on a port, for any AWS client:\nset AWS_ENDPOINT_URL to what it prints. What they hold is gone when it stops.")
 	listen := fs.String("listen", "127.0.0.1:4599", "`address` to listen on; a loopback address, since nothing is checked")
 	streams := fs.String("stream", "", "streams to make, as `NAME:SHARDS,...`")
+	buckets := fs.String("bucket", "", "S3 buckets to make, as `NAME,...`")
 	webACL := fs.String("web-acl", "", "web ACL to make, in scope CLOUDFRONT: its `name`")
 	faults := fs.String("faults", "", "fault script: a JSON `file`")
 	if err := parseFlags(fs, w); err != nil {
@@ -33,6 +38,14 @@ func runLocal(ctx context.Context, w *world) error {
 		return err
 	}
 	cfg := awslocal.Config{}
+	if *buckets != "" {
+		for name := range strings.SplitSeq(*buckets, ",") {
+			if name = strings.TrimSpace(name); !bucketName.MatchString(name) {
+				return usageError("-bucket %q: a bucket's name is 3 to 63 of a-z, 0-9, - and ., and begins and ends with a letter or digit", name)
+			}
+			cfg.S3.Buckets = append(cfg.S3.Buckets, name)
+		}
+	}
 	if *faults != "" {
 		f, err := os.Open(*faults)
 		if err != nil {

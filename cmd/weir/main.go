@@ -57,7 +57,7 @@ var commands = []command{
 	{"audit", "", "show who did what", runAudit},
 	{"alerts", "[ID]", "show what was raised, and one alert with its requests", runAlerts},
 	{"config", "", "print every setting and where it came from", runConfig},
-	{"local", "", "run stand-ins for Kinesis, DynamoDB, WAF and STS on a port", runLocal},
+	{"local", "", "run stand-ins for Kinesis, DynamoDB, S3, WAF and STS on a port", runLocal},
 	{"version", "", "print the version", runVersion},
 }
 
@@ -142,27 +142,43 @@ func newFlags(w *world, name, args, about string) *flag.FlagSet {
 	return fs
 }
 
-// parseFlags parses the command's arguments; -help goes to standard output.
+// parseFlags parses the command's arguments; -help goes to standard output. Flags may
+// come behind arguments, too: what follows "--" are arguments, whatever it looks like.
 func parseFlags(fs *flag.FlagSet, w *world) error {
 	for _, a := range w.args {
 		if a == "-h" || a == "-help" || a == "--help" {
 			fs.SetOutput(w.stdout)
 		}
 	}
-	err := fs.Parse(w.args)
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		return &codedError{exitUsage, nil}
+	arguments := []string{"--"}
+	for rest := w.args; ; {
+		if err := fs.Parse(rest); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return err
+			}
+			return &codedError{exitUsage, nil}
+		}
+		flags := rest[:len(rest)-fs.NArg()]
+		rest = fs.Args()
+		if len(rest) == 0 || len(flags) > 0 && flags[len(flags)-1] == "--" {
+			arguments = append(arguments, rest...)
+			break
+		}
+		arguments, rest = append(arguments, rest[0]), rest[1:]
 	}
-	return err
+	return fs.Parse(arguments) // fs.Args are those alone
 }
 
-// noArguments refuses what is left after the flags.
-func noArguments(fs *flag.FlagSet) error {
-	if fs.NArg() > 0 {
-		return usageError("unexpected argument %q", fs.Arg(0))
+// atMost refuses more arguments than that.
+func atMost(fs *flag.FlagSet, most int) error {
+	if fs.NArg() > most {
+		return usageError("unexpected argument %q", fs.Arg(most))
 	}
 	return nil
 }
+
+// noArguments refuses all.
+func noArguments(fs *flag.FlagSet) error { return atMost(fs, 0) }
 
 func usage(out io.Writer) {
 	fmt.Fprint(out, "Weir bans attackers in AWS WAF by what CloudFront's logs show, as it happens.\n\nusage: weir COMMAND [flags]\n\n")

@@ -22,7 +22,7 @@ func runService(ctx context.Context, w *world) error {
 	loader := config.Register(fs)
 	loader.Require("WEIR_KINESIS_STREAM")
 	checkLists(loader)
-	cfg, log, cloud, err := enter(ctx, w, fs, loader)
+	cfg, log, cloud, err := enter(ctx, w, fs, loader, 0)
 	if err != nil {
 		return err
 	}
@@ -33,13 +33,13 @@ func runService(ctx context.Context, w *world) error {
 	return s.run(ctx)
 }
 
-// enter is what every command that talks to AWS begins with: its flags, its
-// settings, a logger, and AWS.
-func enter(ctx context.Context, w *world, fs *flag.FlagSet, loader *config.Loader) (cfg *config.Config, log *zap.Logger, cloud aws.Config, err error) {
+// enter is what every command that talks to AWS begins with: its flags, behind which
+// there may be so many arguments, its settings, a logger, and AWS.
+func enter(ctx context.Context, w *world, fs *flag.FlagSet, loader *config.Loader, most int) (cfg *config.Config, log *zap.Logger, cloud aws.Config, err error) {
 	if err = parseFlags(fs, w); err != nil {
 		return nil, nil, cloud, err
 	}
-	if err = noArguments(fs); err != nil {
+	if err = atMost(fs, most); err != nil {
 		return nil, nil, cloud, err
 	}
 	if cfg, err = loadSettings(loader, w); err != nil {
