@@ -29,8 +29,9 @@ import (
 	"weir/internal/awshttp"
 )
 
-// patience bounds every wait for another process; a loaded machine is slow.
-const patience = 90 * time.Second
+// patience bounds every wait for another process. Nothing takes a tenth of it, but on a
+// machine that is very busy.
+const patience = 4 * time.Minute
 
 // town is a set of stand-ins in a process of their own, and the means to run
 // weir against them in others.
