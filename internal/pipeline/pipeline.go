@@ -235,7 +235,6 @@ func (p *Pipeline) take(ctx context.Context, b *batch, format *cloudfront.Format
 		b.tally.answered++
 		return
 	}
-	p.cfg.Seen(r.Addr)
 	if r.Short() {
 		b.tally.short++
 	}
@@ -257,9 +256,15 @@ func (p *Pipeline) answered(r *cloudfront.Record) bool {
 // pour hands the parsed records to the engine and waits until they are poured, or sends
 // them on.
 func (p *Pipeline) pour(ctx context.Context, b *batch) {
-	switch {
-	case len(b.records) == 0:
+	if len(b.records) == 0 {
 		return
+	}
+	// Not each as it is parsed: whoever is told looks into memory that is seldom near, and
+	// looks that follow each other closely are waited for together.
+	for i := range b.records {
+		p.cfg.Seen(b.records[i].Addr)
+	}
+	switch {
 	case b.load == nil:
 		p.cfg.Engine.Process(b.records)
 		b.loop.Works()
