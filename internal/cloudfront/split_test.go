@@ -29,7 +29,7 @@ func checkWords(t interface{ Fatalf(string, ...any) }, line []byte) {
 	tabs := want.tabs(line)
 	n, ok := got.wordBlocks(line)
 	if !ok {
-		if len(line) >= groupSize && tabs < maxStops && isPrintable(line) && !bytes.Contains(line, []byte("\t\t")) {
+		if len(line) >= groupSize && len(line) <= maxWords && tabs < maxStops && isPrintable(line) && !bytes.Contains(line, []byte("\t\t")) {
 			t.Fatalf("%q: given up at %d tabs", line, tabs)
 		}
 		return

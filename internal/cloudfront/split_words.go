@@ -17,8 +17,14 @@ func (s *stops) wordBlocks(line []byte) (n int, ok bool) {
 	return n, ok && n == bytes.Count(line, []byte{'\t'})
 }
 
-// A group of words is passed over if all is printable: the middle of a long column.
-const groupSize = 32
+const (
+	// A group of words is passed over if all is printable: the middle of a long column.
+	groupSize = 32
+
+	// maxWords is the length in bytes from which on one search a tab is quicker, as its
+	// columns are so long.
+	maxWords = 2048
+)
 
 // suspects notes and counts the bytes of line that are not printable ASCII, as far as
 // raise can tell. It gives up on lines that are long or short, on too many suspects and on
@@ -28,7 +34,7 @@ const groupSize = 32
 // once, and the next word's are stored over those that were none. There are no more than
 // four, as a column is at least a "-".
 func (s *stops) suspects(line []byte) (n int, ok bool) {
-	if len(line) < groupSize || len(line) > maxNear {
+	if len(line) < groupSize || len(line) > maxWords {
 		return 0, false
 	}
 	t := wordTables
