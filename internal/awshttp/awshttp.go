@@ -88,7 +88,7 @@ func (c *Client) Do(r *http.Request) (*http.Response, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return c.do.Do(r)
 	}
-	body, err := io.ReadAll(r.Body)
+	body, err := readBody(r)
 	if closeErr := r.Body.Close(); err == nil {
 		err = closeErr
 	}
@@ -100,4 +100,15 @@ func (c *Client) Do(r *http.Request) (*http.Response, error) {
 	plain.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	plain.Body, _ = plain.GetBody()
 	return c.do.Do(plain)
+}
+
+// readBody reads the body of a request. One whose length is known, and a snapshot has
+// hundreds of megabytes, takes no more memory than that.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength <= 0 {
+		return io.ReadAll(r.Body)
+	}
+	body := bytes.NewBuffer(make([]byte, 0, r.ContentLength+bytes.MinRead))
+	_, err := body.ReadFrom(r.Body)
+	return body.Bytes(), err
 }

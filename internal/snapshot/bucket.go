@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -79,14 +78,16 @@ func (b *bucket) open(ctx context.Context, name string) (io.ReadCloser, error) {
 	return out.Body, nil
 }
 
-// put sends the file in one request, from memory: S3 asks for its length first.
+// put sends the file in one request, from memory: S3 asks for its length first. That
+// takes twice the file's size, as the HTTP client has a copy; 5 GB are the most that S3
+// takes, and more than any state has.
 func (b *bucket) put(ctx context.Context, name string, write func(io.Writer) error) (int64, error) {
-	var buf bytes.Buffer
-	if err := write(&buf); err != nil {
+	var file pages
+	if err := write(&file); err != nil {
 		return 0, err
 	}
 	_, err := b.api.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: &b.name, Key: b.key(name), Body: bytes.NewReader(buf.Bytes()), ContentType: aws.String("application/octet-stream"),
+		Bucket: &b.name, Key: b.key(name), Body: &file, ContentType: aws.String("application/octet-stream"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmCrc32c, IfNoneMatch: aws.String("*"), ExpectedBucketOwner: b.owner,
 	})
 	var api smithy.APIError
@@ -96,7 +97,7 @@ func (b *bucket) put(ctx context.Context, name string, write func(io.Writer) err
 	if err != nil {
 		return 0, err
 	}
-	return int64(buf.Len()), nil
+	return file.size, nil
 }
 
 func (b *bucket) remove(ctx context.Context, name string) error {
