@@ -103,6 +103,8 @@ func (s *service) lead(ctx context.Context, term *leader.Term) error {
 		return fmt.Errorf("%w: start again, as a standby", explainDeposed(err))
 	case err == nil && !s.shared && errors.Is(cause, leader.ErrLost):
 		return errBehind
+	case err == nil && !s.shared && errors.Is(cause, leader.ErrEmptied):
+		return fmt.Errorf("%w while this process led, and another one may lead by now: start again", cause)
 	case err == nil && !s.shared && errors.Is(cause, leader.ErrIneligible):
 		return errors.New("every shard is read by another worker now: start again, as a standby")
 	}

@@ -5,7 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
 	"weir/internal/awslocal"
+	"weir/internal/leader"
 )
 
 // A service that is told to stop does so in time, with all its leases given back; and
@@ -162,6 +167,24 @@ func TestBehind(t *testing.T) {
 			t.Errorf("it ended with %v", a.err)
 		}
 		b.stop()
+	})
+}
+
+// A lease table that was emptied is called that by who ends for it.
+func TestEmptiedLeaseTable(t *testing.T) {
+	inStreet(t, func(t *testing.T, w *street) {
+		a := w.moveIn(observer{}, nil)
+		w.until("leader", 30*time.Second, a.s.leading.Load)
+		_, err := dynamodb.NewFromConfig(w.cloud).DeleteItem(t.Context(), &dynamodb.DeleteItemInput{
+			TableName: aws.String(w.settings().Kinesis.LeaseTable), Key: map[string]types.AttributeValue{"ShardID": &types.AttributeValueMemberS{Value: leader.Key}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-a.done
+		if a.err == nil || !errors.Is(a.err, leader.ErrEmptied) || errors.Is(a.err, errBehind) {
+			t.Errorf("it ended with %v", a.err)
+		}
 	})
 }
 

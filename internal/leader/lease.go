@@ -61,6 +61,7 @@ func (l *Lease) Status() Status {
 // Why the context of a term ended, besides the end of the one that Run was given.
 var (
 	ErrLost       = errors.New("another process leads")
+	ErrEmptied    = errors.New("the lease table was emptied or made anew")
 	ErrSilent     = errors.New("the lease table did not answer for longer than the grace")
 	ErrIneligible = errors.New("this process may not lead any more")
 	errOver       = errors.New("the term is over")
@@ -71,7 +72,7 @@ var (
 // the lease is given back then.
 //
 // The context that lead is called with ends when it is to return: ctx has ended,
-// this process is not eligible any more, or the lease is lost (ErrLost, ErrSilent).
+// this process is not eligible any more, or the lease is lost (ErrLost, ErrEmptied, ErrSilent).
 // Until it returns, the lease is kept if it can be, so that there is time for a last
 // round: what Term.Held says. When lead returns nil, the lease is given back, and
 // taken again when that is possible.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -303,6 +304,25 @@ func TestEligible(t *testing.T) {
 		}
 		a.stop()
 		b.stop()
+	})
+}
+
+// A lease whose row somebody has deleted is lost, and it is not said that another has it.
+func TestEmptied(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		a := w.run("a", nil)
+		w.until("leader", time.Second, a.leads)
+		epoch := a.leading.Load()
+		if _, err := w.d.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: new("leases"), Key: rowKey()}); err != nil {
+			t.Fatal(err)
+		}
+		w.until("next term", 10*time.Second, func() bool { return a.leads() && a.leading.Load() > epoch })
+		for why, want := range map[string]float64{endedEmptied: 1, endedLost: 0} {
+			if n := testutil.ToFloat64(a.l.m.ended.WithLabelValues(why)); n != want {
+				t.Errorf("%v terms ended as %s", n, why)
+			}
+		}
+		a.stop()
 	})
 }
 

@@ -35,7 +35,7 @@ func newMetrics(reg prometheus.Registerer, status func() Status) *metrics {
 	for _, how := range []string{takenFree, takenOwn, takenExpired} {
 		m.taken.WithLabelValues(how)
 	}
-	for _, why := range []string{endedLost, endedSilent, endedIneligible, endedStopped, endedByItself} {
+	for _, why := range []string{endedLost, endedEmptied, endedSilent, endedIneligible, endedStopped, endedByItself} {
 		m.ended.WithLabelValues(why)
 	}
 	if reg == nil {

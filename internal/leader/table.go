@@ -29,6 +29,9 @@ const (
 // longer, what the writer took it for.
 var errRefused = errors.New("the leader's row was changed by another process")
 
+// errNoRow means that a write's condition did not hold as there is no row.
+var errNoRow = fmt.Errorf("there is no row any more: %w", errRefused)
+
 // row is what the table says about the lease.
 type row struct {
 	holder   string // "" = nobody
@@ -85,6 +88,7 @@ func (t *table) update(ctx context.Context, doing, set, condition string, v map[
 	out, err := t.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &t.name, Key: rowKey(), ReturnValues: types.ReturnValueAllNew,
 		UpdateExpression: &set, ConditionExpression: &condition, ExpressionAttributeValues: v,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld, // tells whether there is a row
 	})
 	if err != nil {
 		return row{}, t.explain(err, doing)
@@ -95,7 +99,10 @@ func (t *table) update(ctx context.Context, doing, set, condition string, v map[
 // explain says what was being done, and tells refusals from trouble.
 func (t *table) explain(err error, doing string) error {
 	var refused *types.ConditionalCheckFailedException
-	if errors.As(err, &refused) {
+	if errors.As(err, &refused) && len(refused.Item) == 0 {
+		return fmt.Errorf("%s the leader lease: %w", doing, errNoRow)
+	}
+	if refused != nil {
 		return fmt.Errorf("%s the leader lease: %w", doing, errRefused)
 	}
 	return fmt.Errorf("%s the leader lease in table %s: %w", doing, t.name, err)

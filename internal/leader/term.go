@@ -134,6 +134,8 @@ func (t *Term) renew(ctx context.Context) {
 	switch {
 	case err == nil:
 		return
+	case errors.Is(err, errNoRow):
+		t.lose(ErrEmptied)
 	case errors.Is(err, errRefused):
 		t.lose(ErrLost)
 	case expired:
@@ -170,6 +172,7 @@ const giveBackTime = 3 * time.Second
 // Why a term ends; the values of a metric's label.
 const (
 	endedLost       = "lost"       // another process took the lease
+	endedEmptied    = "emptied"    // the table has no row of the lease any more
 	endedSilent     = "silent"     // the table did not answer for too long
 	endedIneligible = "ineligible" // as its own process wanted
 	endedStopped    = "stopped"
@@ -187,6 +190,8 @@ func (t *Term) end(cause error) {
 	switch {
 	case errors.Is(lost, ErrLost):
 		why = endedLost
+	case errors.Is(lost, ErrEmptied):
+		why = endedEmptied
 	case errors.Is(lost, ErrSilent):
 		why = endedSilent
 	case cause == nil:

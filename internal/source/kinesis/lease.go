@@ -13,6 +13,7 @@ import (
 // Why a shard is not, or no longer, read here.
 var (
 	errTaken   = errors.New("another worker has the lease")
+	errEmptied = errors.New("the lease table was emptied or made anew")
 	errClaimed = errors.New("another worker asks for the lease")
 	errYielded = errors.New("another worker reads the stream")
 	errDropped = errors.New("the state that is kept has gone on without this worker's")
@@ -124,6 +125,8 @@ func (l *lease) renew(ctx context.Context) {
 	silent := time.Since(l.confirmed)
 	l.mu.Unlock()
 	switch {
+	case errors.Is(err, errNoRow):
+		err = errEmptied
 	case errors.Is(err, errRefused):
 		err = errTaken
 	case silent > l.terms.failover+l.terms.grace:
@@ -309,7 +312,7 @@ type ending struct {
 }
 
 // endings are the values of a metric's label.
-var endings = []string{"finished", "stopped", "claimed", "yielded", "abandoned", "taken", "expired", "consumer"}
+var endings = []string{"finished", "stopped", "claimed", "yielded", "abandoned", "taken", "emptied", "expired", "consumer"}
 
 // end returns why a lease ended that was released.
 func (l *lease) end() ending {
@@ -317,6 +320,8 @@ func (l *lease) end() ending {
 	switch {
 	case errors.Is(cause, errExpired):
 		return ending{"expired", true}
+	case errors.Is(cause, errEmptied):
+		return ending{"emptied", true}
 	case l.lost:
 		return ending{"taken", true}
 	case l.progress() == shardEnd:

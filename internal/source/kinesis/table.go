@@ -44,6 +44,9 @@ const (
 // longer, what the writer took it for.
 var errRefused = errors.New("the row was changed by another worker")
 
+// errNoRow means that a write's condition did not hold as there is no row.
+var errNoRow = fmt.Errorf("there is no row any more: %w", errRefused)
+
 // errMisused means that a table's start row rules the table out.
 var errMisused = errors.New("the lease table is not this stream's")
 
@@ -156,8 +159,13 @@ func (t *table) update(ctx context.Context, doing, shard, set, condition string,
 	out, err := t.api.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &t.name, Key: key(shard), ReturnValues: types.ReturnValueAllNew,
 		UpdateExpression: &set, ConditionExpression: &condition, ExpressionAttributeValues: v,
+		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld, // tells whether there is a row
 	})
-	if err != nil {
+	var refused *types.ConditionalCheckFailedException
+	switch {
+	case errors.As(err, &refused) && len(refused.Item) == 0:
+		return row{}, fmt.Errorf("%s %s: %w", doing, shard, errNoRow)
+	case err != nil:
 		return row{}, t.explain(err, doing, shard)
 	}
 	return rowOf(out.Attributes), nil

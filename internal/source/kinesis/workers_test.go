@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"weir/internal/awslocal"
@@ -164,6 +165,29 @@ func TestOneReadsAll(t *testing.T) {
 			r.stop()
 		}
 		w.wantAll(false)
+	})
+}
+
+// A row that somebody has deleted is no lease any more, but nobody else's either.
+func TestEmptiedTable(t *testing.T) {
+	inWorld(t, 2, func(t *testing.T, w *world) {
+		r := w.run(w.note, nil)
+		w.add(10)
+		w.untilAll(10 * time.Second)
+		for _, row := range w.rows() {
+			_, err := w.d.DeleteItem(t.Context(), &dynamodb.DeleteItemInput{TableName: new("leases"), Key: key(row.shard)})
+			w.must(err)
+		}
+		ended := func(why string) float64 { return testutil.ToFloat64(r.s.m.ended.WithLabelValues(why)) }
+		w.until("end of the leases", 10*time.Second, func() bool { return ended("emptied") == 2 })
+		w.until("new leases", 10*time.Second, func() bool { return r.holds() == 2 })
+		if n := ended("taken"); n != 0 {
+			t.Errorf("%v shards were taken", n)
+		}
+		w.add(10)
+		w.untilAll(10 * time.Second)
+		w.wantAll(false)
+		r.stop()
 	})
 }
 
