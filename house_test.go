@@ -35,16 +35,17 @@ var floors = map[string][]string{
 	"internal/scenario":            {"internal/cloudfront", "internal/filter", "internal/match", "internal/payload", "internal/agent", "internal/prefetch", "internal/seeded"},
 	"internal/detect":              {"internal/cloudfront", "internal/scenario", "internal/prefetch", "internal/seeded"},
 	"internal/reserved":            {},
-	"internal/ban":                 {"internal/detect", "internal/scenario", "internal/reserved"},
+	"internal/ban":                 {"internal/detect", "internal/scenario", "internal/reserved", "internal/dynamo"},
 	"internal/pipeline":            {"internal/cloudfront", "internal/detect", "internal/ban", "internal/watchdog"},
 	"internal/api":                 {"internal/ban", "internal/detect"},
 	"internal/source/file":         {},
-	"internal/source/kinesis":      {"internal/awshttp", "internal/watchdog"},
+	"internal/source/kinesis":      {"internal/awshttp", "internal/watchdog", "internal/dynamo"},
 	"internal/leader":              {"internal/awshttp"},
 	"internal/waf":                 {"internal/reserved", "internal/watchdog"},
 	"internal/snapshot":            {"internal/awshttp"},
 	"internal/rekey":               {"internal/awshttp", "internal/cloudfront", "internal/detect", "internal/scenario", "internal/watchdog"},
 	"internal/awshttp":             {},
+	"internal/dynamo":              {},
 	"internal/awslocal":            {"internal/awslocal/expression"},
 	"internal/awslocal/expression": {},
 	"internal/awslocal/npm":        {},
@@ -56,7 +57,7 @@ var outside = []struct {
 	imports string // a path, or the start of one that ends in a slash
 	by      []string
 }{
-	{"github.com/aws/", []string{"internal/source/kinesis", "internal/leader", "internal/snapshot", "internal/rekey", "internal/waf", "internal/awslocal", "internal/awshttp", "internal/ban", "cmd", "bench"}},
+	{"github.com/aws/", []string{"internal/source/kinesis", "internal/leader", "internal/snapshot", "internal/rekey", "internal/waf", "internal/awslocal", "internal/awshttp", "internal/dynamo", "internal/ban", "cmd", "bench"}},
 	{"github.com/vmware/", []string{"internal/source/kinesis"}},
 	{"modernc.org/", []string{"internal/ban"}},
 	{"net/http", []string{"internal/agent", "internal/api", "internal/awslocal", "internal/awshttp", "cmd", "bench"}},

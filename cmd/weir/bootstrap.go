@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
 	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 	"go.uber.org/zap"
@@ -127,31 +128,39 @@ func bootstrap(ctx context.Context, cloud aws.Config, client *wafv2.Client, name
 	if err != nil {
 		return report, err
 	}
-	for _, name := range []string{names.leases, names.rekey} {
-		if name == "" {
+	tables := newTables(cloud)
+	for _, t := range []struct {
+		tableMaker
+		name string
+	}{{leaseTables, names.leases}, {leaseTables, names.rekey}, {banTables, names.bans}} {
+		if t.name == "" {
 			continue
 		}
-		table, err := bootstrapLeases(ctx, cloud, name, cfg.DryRun)
+		item, err := t.bootstrap(ctx, tables, t.name, cfg.DryRun)
 		if err != nil {
 			return report, err
 		}
-		report.Items = append(report.Items, table)
+		report.Items = append(report.Items, item)
 	}
-	if names.bans == "" {
-		return report, nil
-	}
-	table, err := bootstrapBans(ctx, cloud, names.bans, cfg.DryRun)
-	if err == nil {
-		report.Items = append(report.Items, table)
-	}
-	return report, err
+	return report, nil
 }
 
-// bootstrapLeases makes the lease table if it is missing, and tells of it.
-func bootstrapLeases(ctx context.Context, cloud aws.Config, name string, dry bool) (waf.Item, error) {
-	item := waf.Item{Kind: "lease table", Name: name, Done: waf.Kept}
-	tables := newTables(cloud)
-	there, err := kinesis.HasLeaseTable(ctx, tables, name)
+// tableMaker makes tables of a kind, and tells whether there is one.
+type tableMaker struct {
+	kind   string
+	has    func(context.Context, *dynamodb.Client, string) (bool, error)
+	create func(context.Context, *dynamodb.Client, string) error
+}
+
+var (
+	leaseTables = tableMaker{"lease table", kinesis.HasLeaseTable, kinesis.CreateLeaseTable}
+	banTables   = tableMaker{"ban table", ban.HasTable, ban.CreateTable}
+)
+
+// bootstrap makes a table if it is missing, and tells of it.
+func (m tableMaker) bootstrap(ctx context.Context, client *dynamodb.Client, name string, dry bool) (waf.Item, error) {
+	item := waf.Item{Kind: m.kind, Name: name, Done: waf.Kept}
+	there, err := m.has(ctx, client, name)
 	if err != nil {
 		return item, err
 	}
@@ -159,24 +168,7 @@ func bootstrapLeases(ctx context.Context, cloud aws.Config, name string, dry boo
 		item.Done = waf.Created
 	}
 	if !dry { // one that is there may not be ready
-		err = kinesis.CreateLeaseTable(ctx, tables, name)
-	}
-	return item, err
-}
-
-// bootstrapBans makes the table for decisions if it is missing, and tells of it.
-func bootstrapBans(ctx context.Context, cloud aws.Config, name string, dry bool) (waf.Item, error) {
-	item := waf.Item{Kind: "ban table", Name: name, Done: waf.Kept}
-	tables := newTables(cloud)
-	there, err := ban.HasTable(ctx, tables, name)
-	if err != nil {
-		return item, err
-	}
-	if !there {
-		item.Done = waf.Created
-	}
-	if !dry { // one that is there may not be ready
-		err = ban.CreateTable(ctx, tables, name)
+		err = m.create(ctx, client, name)
 	}
 	return item, err
 }

@@ -223,10 +223,10 @@ func TestCreateLeaseTable(t *testing.T) {
 				KeySchema:            []ddbtypes.KeySchemaElement{{AttributeName: &key, KeyType: ddbtypes.KeyTypeHash}},
 			})
 			w.must(err)
-			if err := CreateLeaseTable(t.Context(), w.d, name); err == nil || !strings.Contains(err.Error(), "no lease table") {
+			if err := CreateLeaseTable(t.Context(), w.d, name); err == nil || !strings.Contains(err.Error(), "its key is not the string "+attrShard) {
 				t.Errorf("table with key %s %s: error = %v", key, kind, err)
 			}
-			if is, err := HasLeaseTable(t.Context(), w.d, name); is || err == nil || !strings.Contains(err.Error(), "no lease table") {
+			if is, err := HasLeaseTable(t.Context(), w.d, name); is || err == nil || !strings.Contains(err.Error(), "its key is not the string "+attrShard) {
 				t.Errorf("table with key %s %s: it is one: %t, %v", key, kind, is, err)
 			}
 		}
