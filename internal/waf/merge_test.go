@@ -453,3 +453,50 @@ func TestListsThatThrottleEachOther(t *testing.T) {
 		pass(time.Minute)
 	})
 }
+
+// A list of many pages gets to its end though every other call fails.
+func TestAListGoesOnAfterFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, s := newFake(t, 9, 0), newStore()
+		f.page = 1
+		calls := 0
+		f.fault = func(string) fault {
+			if calls++; calls%2 == 0 {
+				return lostBefore
+			}
+			return fine
+		}
+		w := start(t, s.config(f))
+		defer w.halt()
+		pass(2 * time.Minute)
+		if err := w.Ready(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// It starts over when AWS does not take its marker.
+func TestAListStartsOverWhereItsMarkerIsRefused(t *testing.T) {
+	p, now := one(t, nil)
+	failed := errors.New("failed")
+	begin := func() {
+		p.listed([]summary{{p.sets[0].name, p.sets[0].id, p.sets[0].arn, p.sets[0].token, ""}}, "next", now)
+	}
+	for _, tt := range []struct {
+		how   outcome
+		times int // for so long it goes on where it was
+	}{{ambiguous, 4}, {refused, 0}, {missing, 0}, {throttled, 20}} {
+		begin()
+		for range tt.times {
+			if p.unlisted(now, tt.how, failed); p.listing.marker != "next" {
+				t.Fatalf("%s: it starts over", tt.how)
+			}
+		}
+		if tt.how == throttled {
+			continue
+		}
+		if p.unlisted(now, tt.how, failed); p.listing.marker != "" || p.listing.seen != nil {
+			t.Errorf("%s: it goes on at %q after %d failures", tt.how, p.listing.marker, tt.times+1)
+		}
+	}
+}

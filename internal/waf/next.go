@@ -311,12 +311,14 @@ func (p *plan) discover(seen map[string]summary) {
 	}
 }
 
-// unlisted takes the error of a list: it starts over later. One that came too soon
-// goes on where it was: two processes that list many pages would else throttle each
-// other for ever.
+// unlisted takes the error of a list, which goes on where it was, later: from the
+// start, a list of many pages would hardly ever be finished while every other call
+// fails, and two processes would throttle each other for ever. It starts over when
+// AWS refuses the marker, or has failed on it again and again.
 func (p *plan) unlisted(now time.Time, how outcome, err error) {
+	const again = 5
 	at := now.Add(p.readFailed(now, how, err))
-	if how == throttled {
+	if how == throttled || how == ambiguous && p.reading.count%again != 0 {
 		p.listing.at = at
 		return
 	}
