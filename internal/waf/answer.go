@@ -39,7 +39,7 @@ func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
 	}
 	s.supersede(s.token)
 	s.token, s.desc, s.gen, s.epoch = token, w.text, w.desc.gen, p.epoch
-	s.fruitless = false
+	s.fruitless, pl.awaited = false, 0
 	s.tried = nil // what came with the old token can land no more
 	s.written, s.conflicts, s.refused, s.unsigned = now, 0, false, 0
 	if token == "" {

@@ -122,7 +122,7 @@ func (p *plan) merge(pl *pool, bans []*entry, now int64) bool {
 // make has e, which is no ban, stand for members.
 func (p *plan) make(e *entry, members []*entry, now int64) {
 	p.out(e)
-	e.made, e.wanted, e.orphan, e.heir, e.gone, e.rest = true, true, false, nil, 0, nil
+	e.made, e.wanted, e.split, e.orphan, e.heir, e.gone, e.rest = true, true, false, false, nil, 0, nil
 	e.since, e.created, e.severity, e.manual, e.hit, e.until = now, now, 0, false, 0, 0
 	for _, m := range members {
 		e.since, e.created = min(e.since, m.since), min(e.created, m.created)
@@ -250,6 +250,7 @@ func (p *plan) unmake(e *entry, urgent bool, now int64) {
 	e.under = nil
 	p.out(e)
 	e.made, e.wanted, e.manual, e.spilled, e.displaced = false, false, false, false, false
+	e.split = e.home != nil
 	e.until = min(e.until, now)
 	if urgent {
 		e.gone = now

@@ -16,6 +16,7 @@ type write struct {
 	addresses []string
 	desc      description
 	text      string // desc
+	waits     bool   // something leaves later, for another pool's sake
 }
 
 // compose puts the write for a set together. The allowlist is asked once more:
@@ -35,9 +36,11 @@ func (p *plan) compose(s *set, now time.Time) *write {
 	}
 	stamp := s.epoch < p.epoch && s.epoch > 0 && p.takingOver(now)
 	var torn []*entry // leave only when others are held
+	needed := p.needed(s, now.UnixMilli())
+	w.waits = len(needed) > 0
 	for _, e := range s.members {
 		switch {
-		case e.hand || !e.class.leaves() && !p.allowed(e.prefix):
+		case e.hand || (!e.class.leaves() || needed[e]) && !p.allowed(e.prefix):
 			stay(e)
 		case stamp && e.displaced && !p.allowed(e.prefix): // what its place is for does not come yet
 			stay(e)

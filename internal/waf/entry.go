@@ -32,6 +32,7 @@ type entry struct {
 	severity  uint8
 	wanted    bool // in force, and it may be written
 	made      bool // no ban, but made to stand for several
+	split     bool // was made, and is taken apart
 	inherits  bool // some entry has it for its heir
 	manual    bool // never evicted
 	hand      bool // people put it there: never removed

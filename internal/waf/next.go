@@ -143,7 +143,11 @@ func (p *plan) nextWrite(now time.Time) (step, bool) {
 		}
 		// What is to leave has to wait for what is to come, and that finds room in
 		// another set first, or has to do without.
-		if s.hold = now.Add(2 * p.writes.interval(now)); s.fruitless {
+		s.hold = now.Add(2 * p.writes.interval(now))
+		if w.waits {
+			continue
+		}
+		if s.fruitless {
 			p.yield(s, now.UnixMilli())
 		}
 		s.fruitless = !s.fruitless

@@ -11,14 +11,16 @@ const listShare = 30
 // Pools share the slots. The one whose oldest business is oldest goes first, and
 // business counts as no older than the pool's last turn: so a pool that always has
 // some cannot keep out the others. Imported lists wait until no other pool wants
-// the slot, but not for ever.
+// the slot, but not for ever, and not while something else waits for them.
 func (p *plan) pick(now time.Time) (*set, int64) {
 	if !p.adopted {
 		return nil, 0
 	}
 	hot, since := p.oldest(p.pools[:poolCount/2], now)
-	list, _ := p.oldest(p.pools[poolCount/2:], now)
+	list, turn := p.oldest(p.pools[poolCount/2:], now)
 	switch {
+	case list != nil && hot != nil && p.pool(list).awaited != 0 && turn <= since:
+		since = turn
 	case list == nil || hot != nil && p.listTurn < listShare:
 		return hot, since
 	case hot == nil:

@@ -25,6 +25,8 @@ type pool struct {
 	again     int64    // when the next balance is due though nothing moves, Unix ms; 0 = never
 	bundled   int64    // latest attempt to stand wider entries for narrow ones, Unix ms
 
+	awaited int64 // since when another pool's entry has waited for what is pending here, Unix ms; 0 = none does
+
 	most  int   // adds that one write may take; 0 = all. Set while a refused entry is looked for
 	tried int64 // latest write attempt, Unix ms
 }

@@ -194,7 +194,7 @@ func (p *plan) release(e *entry, now int64) {
 	if e.displaced {
 		e.spilled, e.moved = true, now
 	}
-	e.hand, e.orphan, e.displaced, e.heir, e.since, e.rest = false, false, false, nil, now, nil
+	e.hand, e.split, e.orphan, e.displaced, e.heir, e.since, e.rest = false, false, false, false, nil, now, nil
 	p.in(e)
 	p.forget(e)
 }

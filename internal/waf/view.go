@@ -59,7 +59,7 @@ func (p *plan) change(asked netip.Prefix, now time.Time) {
 		return
 	}
 	for pl := range p.poolsOf(familyOf(prefix)) {
-		if old := pl.entries.get(prefix); old != nil && old.wanted {
+		if old := pl.entries.get(prefix); old != nil && old.wanted && !old.made { // what is made goes when its bans do
 			p.unwant(old, nil, ms)
 		}
 	}
@@ -116,7 +116,7 @@ func (p *plan) want(w *Entry, now int64) *entry {
 		e.since = now
 	}
 	e.until, e.created, e.hit, e.severity, e.manual = until, created, hit, w.Severity, w.Manual
-	e.wanted, e.orphan, e.displaced, e.heir, e.gone = true, false, false, nil, 0
+	e.wanted, e.split, e.orphan, e.displaced, e.heir, e.gone = true, false, false, false, nil, 0
 	p.in(e)
 	p.revive(e)
 	p.ends.add(e)

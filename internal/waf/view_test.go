@@ -147,12 +147,12 @@ func (y *yard) counted() string {
 	return b.String()
 }
 
-// covered gives the addresses that the sets of a pool hold, wider entries taken
-// apart.
+// covered gives the addresses that the sets of a pool, or of all ("") hold, wider
+// entries taken apart.
 func (y *yard) covered(word string) map[netip.Addr]bool {
 	all := make(map[netip.Addr]bool)
 	for name, list := range y.held {
-		if !strings.HasPrefix(name, "weir-"+word+"-") {
+		if word != "" && !strings.HasPrefix(name, "weir-"+word+"-") {
 			continue
 		}
 		for _, text := range list {
