@@ -103,7 +103,9 @@ func (d *day) closed(pool []*simSet) bool {
 }
 
 // checkHeld: what is held is in force, or ended not long ago, or is a person's; or
-// it is to be in another pool, which has no room for it.
+// it is to be in another pool, which has no room for it. Whoever is to be blocked, and
+// had to solve a captcha until then, goes on having to: to take that away before a set
+// holds the block would let him in.
 func (d *day) checkHeld(when string, s *simSet, p netip.Prefix, late time.Duration) {
 	banned := func(q netip.Prefix) bool {
 		e, ok := d.ledger.bans[q]

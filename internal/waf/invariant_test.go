@@ -15,21 +15,31 @@ import (
 	"weir/internal/awslocal"
 )
 
-// seeds runs a test for n seeds from 1; WEIR_SIM_SEEDS says for how many others,
-// and WEIR_SIM_SEED runs one alone again.
+// seeds runs a test for n seeds from 1. WEIR_SIM_FIRST and WEIR_SIM_SEEDS say from
+// which other one and for how many, and WEIR_SIM_SEED runs one alone again.
 func seeds(t *testing.T, n int, run func(t *testing.T, seed uint64)) {
 	t.Helper()
 	first := 1
-	if s := os.Getenv("WEIR_SIM_SEEDS"); s != "" {
-		n, _ = strconv.Atoi(s)
+	given := func(name string, to *int) {
+		s := os.Getenv(name)
+		if s == "" {
+			return
+		}
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		*to = n
 	}
-	if s := os.Getenv("WEIR_SIM_SEED"); s != "" {
-		first, _ = strconv.Atoi(s)
+	given("WEIR_SIM_FIRST", &first)
+	given("WEIR_SIM_SEEDS", &n)
+	if os.Getenv("WEIR_SIM_SEED") != "" {
+		given("WEIR_SIM_SEED", &first)
 		n = 1
 	}
 	for seed := first; seed < first+n; seed++ {
 		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { run(t, uint64(seed)) }) {
-			t.Fatalf("run it again with WEIR_SIM_SEED=%d", seed)
+			t.Errorf("run it again with WEIR_SIM_SEED=%d", seed)
 		}
 	}
 }

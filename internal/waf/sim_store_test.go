@@ -21,6 +21,7 @@ type ledger struct {
 	was   map[netip.Prefix]Entry     // the latest that another took the place of; Until is when
 	allow map[netip.Prefix]time.Time // since when
 	taken map[netip.Prefix]time.Time // out of a set by a person
+	early map[netip.Prefix]time.Time // ended before its time, or replaced
 	lost  time.Time                  // when everything was forgotten last, but by the auditor
 
 	journal []netip.Prefix
@@ -32,7 +33,7 @@ type ledger struct {
 func newLedger(t *testing.T) *ledger {
 	return &ledger{
 		t: t, bans: make(map[netip.Prefix]Entry), over: make(map[netip.Prefix]Entry), was: make(map[netip.Prefix]Entry),
-		allow: make(map[netip.Prefix]time.Time), taken: make(map[netip.Prefix]time.Time),
+		allow: make(map[netip.Prefix]time.Time), taken: make(map[netip.Prefix]time.Time), early: make(map[netip.Prefix]time.Time),
 		full: func() bool { return false },
 	}
 }
@@ -67,7 +68,7 @@ func (l *ledger) ban(list ...Entry) {
 	for _, e := range list {
 		if was, ok := l.bans[e.Prefix]; ok && was.Until.After(e.Created) {
 			was.Until = e.Created
-			l.was[e.Prefix] = was
+			l.was[e.Prefix], l.early[e.Prefix] = was, e.Created
 		}
 		l.bans[e.Prefix] = e
 		l.changed(e.Prefix)
@@ -87,6 +88,9 @@ func (l *ledger) unban(list ...netip.Prefix) {
 // end ends a ban. l.mu is held.
 func (l *ledger) end(p netip.Prefix, at time.Time) {
 	if e, ok := l.bans[p]; ok {
+		if at.Before(e.Until) {
+			l.early[p] = at
+		}
 		e.Until = at
 		l.over[p] = e
 		delete(l.bans, p)
