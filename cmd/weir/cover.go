@@ -75,3 +75,20 @@ func (s *service) cover(ctx context.Context) error {
 	s.source.Covered(handled)
 	return nil
 }
+
+// catchUpLimit is how long a shard that was taken waits to learn what its last owner decided.
+const catchUpLimit = 10 * time.Second
+
+// catchUpBefore has a shard go on when it is known what its last owner has decided. Where the
+// table does not say so in time, the shard goes on without: at worst, a client who is banned
+// is banned once more.
+func (s *service) catchUpBefore(resume func(context.Context, kinesis.Shard) (string, error)) func(context.Context, kinesis.Shard) (string, error) {
+	return func(ctx context.Context, sh kinesis.Shard) (string, error) {
+		limited, cancel := context.WithTimeout(ctx, catchUpLimit)
+		defer cancel()
+		if err := s.store.CatchUp(limited); err != nil {
+			s.log.Warn("a shard goes on, though it is not known what its last owner decided at the end", zap.String("shard", sh.ID), zap.Error(err))
+		}
+		return resume(ctx, sh)
+	}
+}

@@ -127,6 +127,9 @@ func newService(ctx context.Context, cfg *config.Config, cloud aws.Config, log *
 	if cfg.Role != roleAll {
 		s.shareStream(&reading)
 	}
+	if s.store.Shared() && reading.Resume != nil {
+		reading.Resume = s.catchUpBefore(reading.Resume)
+	}
 	if s.source, err = kinesis.New(reading); err != nil {
 		return nil, err
 	}

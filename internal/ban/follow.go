@@ -94,6 +94,29 @@ func (s *Store) enforceQueue() {
 // decided is stored.
 func (s *Store) Pending() int64 { return s.untold.Load() }
 
+// CatchUp learns what other processes had stored by the time of the call. Who goes on
+// from where another one has left off calls it before: the records that come again may
+// come in another order, and lead to other alerts about clients who are banned already.
+// It returns at once where nobody shares the storage. An error says that something may
+// have been missed; Run learns of it later.
+func (s *Store) CatchUp(ctx context.Context) error {
+	from, ok := s.storage.(followable)
+	if !ok {
+		return nil
+	}
+	asked := time.Now()
+	select {
+	case s.following <- struct{}{}:
+		defer func() { <-s.following }()
+	case <-ctx.Done():
+		return fmt.Errorf("learn what other processes have decided: %w", ctx.Err())
+	}
+	if s.heard.After(asked) {
+		return nil // of many shards that are taken at once, the first has asked for all
+	}
+	return s.followOnce(ctx, from)
+}
+
 // followAll learns what other processes decide, until ctx ends.
 func (s *Store) followAll(ctx context.Context, from followable) {
 	tick := time.NewTicker(followEvery)
@@ -105,7 +128,9 @@ func (s *Store) followAll(ctx context.Context, from followable) {
 			return
 		case <-tick.C:
 		}
+		s.following <- struct{}{}
 		err := s.followOnce(ctx, from)
+		<-s.following
 		following.note(ctx, s.log, "following what other processes decide", err)
 		s.mu.Lock()
 		s.unheard = err
@@ -123,12 +148,19 @@ func (s *Store) followAll(ctx context.Context, from followable) {
 	}
 }
 
-func (s *Store) followOnce(ctx context.Context, from followable) error {
+// followOnce learns what is new. Whoever calls it holds following.
+func (s *Store) followOnce(ctx context.Context, from followable) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, followTimeout)
 	defer cancel()
 	if !s.isLoaded() {
 		return s.loadLate(ctx)
 	}
+	begun := time.Now()
+	defer func() {
+		if err == nil {
+			s.heard = begun
+		}
+	}()
 	now := s.now()
 	b, missed, err := from.follow(ctx, now.Add(-endedLife), now.Add(-liftedLife))
 	if err != nil || b.empty() && len(s.overdue) == 0 {

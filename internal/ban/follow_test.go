@@ -142,6 +142,45 @@ func TestTasksFollowEachOther(t *testing.T) {
 	})
 }
 
+// Who takes over asks, and knows at once what was stored before; one question does for all
+// that ask at a time. While the table does not answer, whoever asks gets an error in time.
+func TestCatchUp(t *testing.T) {
+	one := netip.MustParsePrefix("192.0.2.1/32")
+	synctest.Test(t, func(t *testing.T) {
+		w := newCloud(t, awslocal.Config{})
+		a, b := w.open(t, Config{}), w.open(t, Config{})
+		defer a.stop()
+		defer b.stop()
+		pass(followEvery / 2)
+		a.Alert(alert("192.0.2.1/32", time.Now()))
+		mustCommit(t, a.Store)
+		now := time.Now().UnixMilli()
+		if b.Banned(one, now) {
+			t.Fatal("the other task knows before it asks")
+		}
+		if err := b.CatchUp(t.Context()); err != nil || !b.Banned(one, now) {
+			t.Errorf("after the question: %v, banned %t", err, b.Banned(one, now))
+		}
+		w.server.Faults().Add(awslocal.Fault{Service: "dynamodb", Do: awslocal.FaultHang})
+		pass(2 * followEvery) // who follows anyway hangs, too
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		if err := b.CatchUp(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		w.server.Faults().Clear()
+		alone, err := Open(t.Context(), Config{Duration: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer alone.Close()
+		if err := alone.CatchUp(t.Context()); err != nil {
+			t.Errorf("a store that nobody shares: %v", err)
+		}
+	})
+}
+
 // An unban by a task that did not know of the ban yet ends it all the same, stored or
 // not.
 func TestUnbanOfWhatIsNotKnownYet(t *testing.T) {

@@ -57,6 +57,10 @@ type Store struct {
 	overdue []ending      // that could not be stored; owned by who follows, under writing
 	loaded  chan struct{} // closed once what was decided before is in memory
 
+	// following has one slot. Who fills it may learn what other processes decide.
+	following chan struct{}
+	heard     time.Time // when the latest of that began which worked; owned by who has the slot
+
 	allowed   map[netip.Prefix]AllowEntry // by people, those that were removed or are over among them
 	allowEnds int64                       // when the next of them is over, Unix ms; 0: none will be
 	budget    alertBudget
@@ -111,6 +115,7 @@ func newStore(ctx context.Context, cfg Config, st storage) (*Store, error) {
 		allowed:   make(map[netip.Prefix]AllowEntry),
 		allowNews: make(chan struct{}, 1),
 		loaded:    make(chan struct{}),
+		following: make(chan struct{}, 1),
 		journal:   newJournal(),
 		writing:   make(chan struct{}, 1),
 		known:     make(map[string]*entry),
