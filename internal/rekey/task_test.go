@@ -38,6 +38,7 @@ type house struct {
 	seed    seeded.Seed
 	format  *cloudfront.Format
 	shelf   *shelf
+	poll    time.Duration // between reads of a shard
 	ingests []*task
 	detects []*task
 
@@ -123,7 +124,7 @@ func inHouse(t *testing.T, logs, events int, test func(t *testing.T, h *house)) 
 		t.Fatal(err)
 	}
 	inWorld(t, events, func(t *testing.T, w *world) {
-		h := &house{world: w, set: set, seed: seeded.New(), format: format, shelf: newShelf(), alerts: make(map[string]int)}
+		h := &house{world: w, set: set, seed: seeded.New(), format: format, shelf: newShelf(), poll: 500 * time.Millisecond, alerts: make(map[string]int)}
 		w.create("logs", logs)
 		d := dynamodb.NewFromConfig(w.aws())
 		w.must(kinesis.CreateLeaseTable(t.Context(), d, "ingest-leases"))
@@ -160,19 +161,49 @@ type task struct {
 	ended  bool
 }
 
-// link is a task's way to the stand-ins, which can be cut for good.
+// link is a task's way to the stand-ins, which can be cut for good, or for a while.
 type link struct {
 	next aws.HTTPClient
 	cut  atomic.Bool
+
+	mu     sync.Mutex
+	paused chan struct{} // closed when the pause is over; nil = there is none
+}
+
+// pass waits while the task is paused, deaf to deadlines as a stopped process is.
+func (l *link) pass() {
+	l.mu.Lock()
+	paused := l.paused
+	l.mu.Unlock()
+	if paused != nil {
+		<-paused
+	}
+}
+
+// pause stops the task where it next calls somebody or handles a batch, until the returned
+// func is called.
+func (l *link) pause() (resume func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := make(chan struct{})
+	l.paused = c
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.paused = nil
+		close(c)
+	}
 }
 
 var errCut = errors.New("the link is cut")
 
 func (l *link) Do(r *http.Request) (*http.Response, error) {
+	l.pass()
 	if l.cut.Load() {
 		return nil, errCut
 	}
 	resp, err := l.next.Do(r)
+	l.pass()
 	if l.cut.Load() {
 		return nil, errCut
 	}
@@ -187,7 +218,7 @@ func (h *house) link() (*link, aws.Config) {
 }
 
 func (h *house) source(cfg kinesis.Config) *kinesis.Source {
-	cfg.Share, cfg.Oldest, cfg.Failover, cfg.Poll, cfg.Worker = true, true, 4*time.Second, 500*time.Millisecond, "w"
+	cfg.Share, cfg.Oldest, cfg.Failover, cfg.Poll, cfg.Worker = true, true, 4*time.Second, h.poll, "w"
 	s, err := kinesis.New(cfg)
 	h.must(err)
 	return s
@@ -209,7 +240,7 @@ func (k *task) run(sender *Sender, handle func(context.Context, kinesis.Batch) e
 	wg.Go(func() { also(background) })
 	go func() {
 		defer close(k.done)
-		if err := k.source.RunBatches(ctx, handle); err != nil && !k.link.cut.Load() {
+		if err := k.source.RunBatches(ctx, k.link.pauses(handle)); err != nil && !k.link.cut.Load() {
 			k.h.t.Errorf("Run: %v", err)
 		}
 		end()
@@ -336,6 +367,7 @@ func (s *taskShelf) Save(_ context.Context, shard string, after int64, position 
 	if err := write(&b); err != nil {
 		return 0, err
 	}
+	s.link.pass()
 	if s.link.cut.Load() {
 		return 0, errCut
 	}
@@ -349,6 +381,7 @@ func (s *taskShelf) Save(_ context.Context, shard string, after int64, position 
 }
 
 func (s *taskShelf) Load(_ context.Context, shard string, use func(string, io.Reader) error) (int64, error) {
+	s.link.pass()
 	if s.link.cut.Load() {
 		return 0, errCut
 	}

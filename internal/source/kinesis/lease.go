@@ -70,6 +70,7 @@ type terms struct {
 
 func (t terms) tick() time.Duration    { return min(time.Second, t.failover/10) } // checkpoints are hardly older
 func (t terms) look() time.Duration    { return t.tick() }                        // how often a board looks
+func (t terms) polite() time.Duration  { return 3 * t.look() }                    // how long what was given up is left to who asked for it
 func (t terms) blind() time.Duration   { return t.failover / 2 }                  // a gap between looks that counts
 func (t terms) renew() time.Duration   { return t.failover / 4 }
 func (t terms) timeout() time.Duration { return min(3*time.Second, t.failover*3/10) } // of one write

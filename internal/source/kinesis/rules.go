@@ -47,9 +47,15 @@ func (b *board) count(now time.Time) {
 }
 
 // stale tells whether whoever the row belongs to looks dead.
-func (b *board) stale(id string) bool {
+func (b *board) stale(id string) bool { return b.silent(id) >= b.terms.failover }
+
+// silent returns for how long a row was seen to stay as it is.
+func (b *board) silent(id string) time.Duration {
 	s, ok := b.seen[id]
-	return ok && b.looked.Sub(s.since) >= b.terms.failover
+	if !ok {
+		return 0
+	}
+	return b.looked.Sub(s.since)
 }
 
 // settle sees to it that one worker reads the whole stream, unless shards are
@@ -125,8 +131,11 @@ func (b *board) free(id string) bool {
 	if r.checkpoint == shardEnd || !b.parentsDone(s) {
 		return false
 	}
-	if r.claim != "" && r.claim != b.table.worker || r.owner != "" && r.owner != b.table.worker {
+	switch {
+	case r.owner != "" && r.owner != b.table.worker:
 		return b.stale(id)
+	case r.claim != "" && r.claim != b.table.worker:
+		return b.silent(id) >= b.terms.polite()
 	}
 	return true
 }
