@@ -23,8 +23,11 @@ type verdict struct {
 	Rewinds    int     `json:"rewinds"`
 	RecoverP50 float64 `json:"recover_p50_s"`
 	RecoverP99 float64 `json:"recover_p99_s"`
+	Stops      int     `json:"stops"`
+	StopP99    float64 `json:"stop_p99_s"`
+	ResumeP99  float64 `json:"resume_p99_s"`
 
-	recoveries []float64 // seconds
+	recoveries, stops, resumes []float64 // seconds
 }
 
 func (v *verdict) add(o verdict) {
@@ -37,14 +40,25 @@ func (v *verdict) add(o verdict) {
 	v.Duplicated += o.Duplicated
 	v.Rewinds += o.Rewinds
 	v.recoveries = append(v.recoveries, o.recoveries...)
-	slices.Sort(v.recoveries)
-	if n := len(v.recoveries); n > 0 {
-		v.RecoverP50, v.RecoverP99 = v.recoveries[n/2], v.recoveries[min(n-1, n*99/100)]
+	v.stops = append(v.stops, o.stops...)
+	v.resumes = append(v.resumes, o.resumes...)
+	v.Stops = len(v.stops)
+	v.RecoverP50, v.RecoverP99 = quantile(v.recoveries, 50), quantile(v.recoveries, 99)
+	v.StopP99, v.ResumeP99 = quantile(v.stops, 99), quantile(v.resumes, 99)
+}
+
+// quantile returns the value that so many of a hundred are not above; 0 of none.
+func quantile(values []float64, percent int) float64 {
+	if len(values) == 0 {
+		return 0
 	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[min(len(sorted)-1, len(sorted)*percent/100)]
 }
 
 func (v *verdict) passes() bool {
-	return v.Lost+v.Extra+v.Duplicated+v.Rewinds == 0 && v.RecoverP99 <= longestRecovery
+	return v.Lost+v.Extra+v.Duplicated+v.Rewinds == 0 &&
+		v.RecoverP99 <= longestRecovery && v.StopP99 <= longestStop && v.ResumeP99 <= longestResume
 }
 
 // A decision is one that the service shows.

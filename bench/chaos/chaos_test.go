@@ -2,11 +2,16 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"weir/internal/awslocal"
@@ -141,6 +146,71 @@ func TestCheckpointsAreCompared(t *testing.T) {
 	} {
 		if got := less(tc.a, tc.b); got != tc.less {
 			t.Errorf("less(%q, %q) = %v", tc.a, tc.b, got)
+		}
+	}
+}
+
+// TestHandoverIsWatched: a shard is read on when another task asks for it, or the one that was
+// started in the place of the one that has ended, and not when somebody asks for another shard.
+func TestHandoverIsWatched(t *testing.T) {
+	g := newGate(nil, aws.Config{})
+	g.took("task1", "log a")
+	g.took("task1", "log b")
+	g.took("task2", "log c")
+	g.leaves("task1")
+	for i, step := range []struct {
+		key, shard string
+		ended, ok  bool
+	}{
+		{"task1", "log a", false, false}, // it does not know yet
+		{"task2", "log c", false, false},
+		{"task2", "log a", false, false},
+		{"task1", "log b", true, true},
+	} {
+		if step.ended {
+			g.ended()
+		}
+		g.took(step.key, step.shard)
+		since, ok := g.taken()
+		if ok != step.ok || since.IsZero() == (i >= 2) {
+			t.Errorf("%+v: %v since %v", step, ok, since)
+		}
+	}
+	g.leaves("task3")
+	if since, ok := g.taken(); !ok || !since.IsZero() {
+		t.Errorf("a task that reads nothing: %v since %v", ok, since)
+	}
+}
+
+// TestShardOfACall: the call goes on as it came.
+func TestShardOfACall(t *testing.T) {
+	const body = `{"StreamName":"log","ShardId":"shardId-000000000001","ShardIteratorType":"LATEST"}`
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+	if got, want := shardOf(r), "log shardId-000000000001"; got != want {
+		t.Errorf("shardOf = %q, want %q", got, want)
+	}
+	if left, err := io.ReadAll(r.Body); err != nil || string(left) != body {
+		t.Errorf("left of the call: %q, %v", left, err)
+	}
+}
+
+func TestVerdictHasBars(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		v      verdict
+		passes bool
+	}{
+		{"all is well", verdict{recoveries: []float64{29}, stops: []float64{19, 2}, resumes: []float64{4}}, true},
+		{"a slow recovery", verdict{recoveries: []float64{1, 31}}, false},
+		{"a slow stop", verdict{stops: []float64{1, 21, 2}}, false},
+		{"a slow successor", verdict{resumes: []float64{6, 1}}, false},
+		{"a checkpoint that moved back", verdict{Rewinds: 1}, false},
+	} {
+		var total verdict
+		total.add(tc.v)
+		total.add(verdict{})
+		if total.passes() != tc.passes {
+			t.Errorf("%s: %+v", tc.name, total)
 		}
 	}
 }

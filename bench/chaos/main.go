@@ -6,7 +6,8 @@
 // who must not, and sends SIGKILL at random times and at chosen ones: as a call
 // reaches AWS, or after AWS has carried it out and before the task gets the answer. It does so for one
 // task that keeps its state in files and, beside it, for two tasks that share theirs, and
-// for two that ingest with two that detect.
+// for two that ingest with two that detect. When all is well it sometimes sends SIGTERM
+// instead, beside the kills that are asked for: that task has to end with 0.
 //
 // The last line that it prints is JSON:
 //
@@ -15,8 +16,12 @@
 //	duplicated      decisions about the same client and scenario beyond the first
 //	rewinds         checkpoints that moved back
 //	recover_p99_s   seconds from a kill, where no other follows, until a request made at that moment is banned in WAF
+//	stop_p99_s      seconds from SIGTERM until the process has ended
+//	resume_p99_s    seconds from SIGTERM until another task reads each shard that the stopped one read;
+//	                where there is no other, from when the one has started that is to take its place
 //
-// It ends with 1 where one of the first four is not 0, or recovery takes longer than 30 s.
+// It ends with 1 where one of the first four is not 0, or recovery takes longer than 30 s, a
+// stop longer than 20 s, or a successor longer than 5 s to read on.
 package main
 
 import (
@@ -38,8 +43,12 @@ func main() {
 	}
 }
 
-// longestRecovery is the bar, in seconds.
-const longestRecovery = 30
+// The bars, in seconds.
+const (
+	longestRecovery = 30
+	longestStop     = 20
+	longestResume   = 5
+)
 
 func run() error {
 	kills := flag.Int("kills", 50, "how many tasks are killed, in all set-ups together")
@@ -88,6 +97,7 @@ func run() error {
 			verdicts[i], errs[i] = s.run(filepath.Join(dir, s.name), *binary, n, *seed+uint64(i))
 			if errs[i] != nil {
 				errs[i] = fmt.Errorf("set-up %s, seed %d: %w (with -keep, the tasks' logs are in %s)", s.name, *seed, errs[i], dir)
+				fmt.Println(errs[i]) // the others take their time
 			}
 		})
 	}

@@ -67,6 +67,8 @@ type gate struct {
 	kill    func()
 	seen    map[string]string // checkpoints by shard
 	rewinds int
+	readers map[string]string // by stream and shard: access key of the task that began to read it last
+	leaving *handover         // what is watched; nil = nothing
 }
 
 // arm has the task with that access key killed at its next call of that kind.
@@ -89,11 +91,18 @@ func (g *gate) disarm() bool {
 func (g *gate) due(r *http.Request) (kill func(), after bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.key == "" || !strings.Contains(r.Header.Get("Authorization"), "Credential="+g.key+"/") || actionOf(r) != g.at.action {
+	if g.key == "" || keyOf(r) != g.key || actionOf(r) != g.at.action {
 		return nil, false
 	}
 	g.key = ""
 	return g.kill, g.at.after
+}
+
+// keyOf is the access key that signed a call.
+func keyOf(r *http.Request) string {
+	_, rest, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	key, _, _ := strings.Cut(rest, "/")
+	return key
 }
 
 // actionOf names what a call asks for; of S3 by its method alone.
@@ -118,10 +127,16 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		kill()
 		panic(http.ErrAbortHandler)
 	}
+	var taken string
+	if actionOf(r) == "GetShardIterator" {
+		taken = shardOf(r)
+	}
 	g.server.ServeHTTP(w, r)
 	switch actionOf(r) {
 	case "UpdateItem", "PutItem", "DeleteItem", "BatchWriteItem":
 		g.look()
+	case "GetShardIterator":
+		g.took(keyOf(r), taken)
 	}
 }
 
@@ -161,5 +176,5 @@ func less(a, b string) bool {
 }
 
 func newGate(server *awslocal.Server, cloud aws.Config, leases ...string) *gate {
-	return &gate{server: server, tables: dynamodb.NewFromConfig(cloud), leases: leases, seen: make(map[string]string)}
+	return &gate{server: server, tables: dynamodb.NewFromConfig(cloud), leases: leases, seen: make(map[string]string), readers: make(map[string]string)}
 }

@@ -78,6 +78,9 @@ type town struct {
 	killed   chan death
 	canaries []canary
 	found    []float64 // seconds that those took which were sent at a kill
+	leaving  *departure
+	stops    []float64 // seconds from SIGTERM to the end
+	resumes  []float64 // seconds until what a stopped task read was read again
 	asking   atomic.Bool
 }
 
@@ -193,11 +196,23 @@ func (t *town) live(kills int) error {
 		}
 		last = now
 		switch {
+		case t.leaving != nil:
+			over, err := t.leave(now)
+			if err != nil {
+				return err
+			}
+			if over {
+				next = now.Add(t.pause())
+			}
 		case !armed.IsZero() && now.Sub(armed) > 2*time.Second && t.gate.disarm():
 			armed = time.Time{} // no such call came
 			t.strike(t.victim(), moment{})
 		case !early && len(t.canaries) > 0:
 			next = now.Add(time.Duration(t.rnd.IntN(2000)) * time.Millisecond)
+		case armed.IsZero() && now.After(next) && t.calm() && t.rnd.IntN(3) == 0:
+			if err := t.dismiss(t.tasks[t.rnd.IntN(len(t.tasks))]); err != nil {
+				return err
+			}
 		case armed.IsZero() && now.After(next):
 			who, when := t.victim(), pickMoment(t.rnd)
 			if who == nil {
@@ -218,7 +233,7 @@ func (t *town) live(kills int) error {
 				armed = time.Time{}
 				fmt.Printf("%s: kill %d: %s %s\n", t.setup.name, t.kills, d.task, d.when)
 				// Some come while the last one is not over yet.
-				early, next = t.rnd.IntN(2) == 0, at.Add(time.Duration(500+t.rnd.IntN(3500))*time.Millisecond)
+				early, next = t.rnd.IntN(2) == 0, at.Add(t.pause())
 				for i := range t.canaries {
 					t.canaries[i].at = at // what they measure begins anew
 				}
@@ -232,6 +247,9 @@ func (t *town) live(kills int) error {
 	}
 	return nil
 }
+
+// pause is how long it takes until the next one is killed.
+func (t *town) pause() time.Duration { return time.Duration(500+t.rnd.IntN(3500)) * time.Millisecond }
 
 // victim picks a task that runs.
 func (t *town) victim() *task {
@@ -377,14 +395,16 @@ func (t *town) end() (v verdict, err error) {
 		}
 	}
 	for _, task := range t.tasks {
-		err = errors.Join(err, task.terminate(patience))
+		took, e := task.terminate(patience)
+		err = errors.Join(err, e)
+		t.stops = append(t.stops, took.Seconds())
 	}
 	if err != nil {
 		return v, err
 	}
 	v = t.audit.judge(t.plan, final, teller(t.setup.name))
 	v.Kills, v.Records, v.Rewinds = t.kills, t.records, t.gate.rewinds
-	v.recoveries = t.found
+	v.recoveries, v.stops, v.resumes = t.found, t.stops, t.resumes
 	return v, nil
 }
 

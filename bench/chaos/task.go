@@ -34,6 +34,7 @@ type task struct {
 	cmd     *exec.Cmd // nil: none runs
 	ended   chan struct{}
 	api     string    // where it serves; "" = not yet
+	serves  time.Time // since when; of the process before while this one does not
 	died    time.Time // when the last one ended
 	killed  bool      // the process at hand was killed on purpose
 	stopped bool      // it is not to be started any more
@@ -78,7 +79,7 @@ func (t *task) follow(cmd *exec.Cmd, out io.Reader, done func(), ended chan stru
 		var said struct{ Msg, API string }
 		if strings.Contains(lines.Text(), `"msg":"started"`) && json.Unmarshal(lines.Bytes(), &said) == nil {
 			t.mu.Lock()
-			t.api = "http://" + said.API
+			t.api, t.serves = "http://"+said.API, time.Now()
 			t.mu.Unlock()
 		}
 	}
@@ -116,22 +117,40 @@ func (t *task) finish(patience time.Duration) (int, error) {
 	return cmd.ProcessState.ExitCode(), nil
 }
 
-// terminate is SIGTERM, and finish.
-func (t *task) terminate(patience time.Duration) error {
+// signal is SIGTERM. How the process ends comes by what is returned.
+func (t *task) signal() (<-chan exit, error) {
 	t.mu.Lock()
-	cmd := t.cmd
+	cmd, ended := t.cmd, t.ended
 	t.mu.Unlock()
 	if cmd == nil {
-		return fmt.Errorf("%s does not run", t.name)
+		return nil, fmt.Errorf("%s does not run", t.name)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
+		return nil, err
 	}
-	code, err := t.finish(patience)
-	if err == nil && code != 0 {
-		err = fmt.Errorf("%s ended with %d after SIGTERM", t.name, code)
+	out := make(chan exit, 1)
+	go func() {
+		<-ended
+		out <- exit{cmd.ProcessState.ExitCode(), time.Now()}
+	}()
+	return out, nil
+}
+
+// terminate is SIGTERM, and finish. It returns how long that took.
+func (t *task) terminate(patience time.Duration) (time.Duration, error) {
+	told := time.Now()
+	ended, err := t.signal()
+	if err != nil {
+		return 0, err
 	}
-	return err
+	if _, err := t.finish(patience); err != nil {
+		return 0, err
+	}
+	e := <-ended
+	if e.code != 0 {
+		return 0, fmt.Errorf("%s ended with %d after SIGTERM", t.name, e.code)
+	}
+	return e.at.Sub(told), nil
 }
 
 var errNotServing = errors.New("it does not serve yet")
