@@ -16,9 +16,15 @@ import (
 // A workload is what one case is of.
 type workload struct {
 	name    string
-	shards  int
+	shards  int // of CloudFront's stream
 	clients int
 	short   bool // lines of few columns, many in a record
+	beside  bool // shown, and not held against the others
+
+	// Tasks of each role; none that ingest: a single task does everything.
+	ingest, detect int
+
+	between int // shards of the stream between tasks; 0: there is none, and the state is not kept
 }
 
 // shortFields are the columns of a short line.
