@@ -112,10 +112,10 @@ waf-sim: ## the WAF writer on virtual time, held against the bars, one line of J
 KILLS ?= 50
 SEED  ?=
 
-chaos: ## kill -9 at random and chosen moments, and audit what became of the bans (KILLS=500 SEED=7): three minutes
+chaos: ## kill -9 at random and chosen moments, and orderly stops, and audit what became of the bans (KILLS=500 SEED=7): three minutes
 	go run ./bench/chaos -kills $(KILLS) $(if $(SEED),-seed $(SEED))
 
-scale: ## what a record costs over more shards, clients and tasks (ARGS="-case shard"): ten minutes, and 8 GB of memory
+scale: ## what a record costs over more shards, clients and tasks (ARGS="-quick", or "-case shard"): a quarter of an hour, and 8 GB of memory
 	go run ./bench/scale $(ARGS)
 
 microbench: ## what its parts cost
