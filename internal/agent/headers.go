@@ -25,6 +25,7 @@ const (
 	HasUserAgent
 	HasUpgrade // to a WebSocket
 	HasProxy   // a proxy added its own: the rest may be the proxy's too, or be gone
+	HasKey     // to an API, or the signature of a service that reports something
 
 	LowerCase  // User-Agent, Accept or Host is written in lower case, as HTTP/2 does
 	HostLater  // Host is not the first
@@ -141,6 +142,11 @@ func known(name []byte) knownName {
 		return knownName{set: HasRange, varies: true}
 	case "sec-websocket-key":
 		return knownName{set: HasUpgrade, varies: true}
+	case "x-api-key", "x-apikey", "x-auth-token", "x-access-token", "x-amz-security-token", "x-goog-api-key", "x-functions-key", "x-rapidapi-key", "x-shopify-access-token", "x-vault-token", "x-figma-token", "x-auth-key",
+		"x-hub-signature", "x-hub-signature-256", "x-shopify-hmac-sha256", "x-twilio-signature", "x-slack-signature", "x-signature", "x-webhook-signature", "x-gitlab-token":
+		return knownName{set: HasKey, varies: true}
+	case "api-key", "apikey", "private-token", "ocp-apim-subscription-key", "stripe-signature", "paypal-transmission-sig", "svix-signature", "webhook-signature":
+		return knownName{set: HasKey, letter: '?'}
 	case "content-length", "content-type", "content-encoding", "transfer-encoding", "expect", "origin",
 		"cache-control", "pragma", "upgrade", "upgrade-insecure-requests", "sec-fetch-user", "purpose", "sec-purpose", "priority":
 		return knownName{varies: true}
@@ -180,6 +186,7 @@ const (
 	SignReferer
 	SignFetchMetadata
 	SignAcceptLanguage
+	SignKey
 	SignsKnown // it is logged what could tell; without it, a missing sign means nothing
 )
 
@@ -208,6 +215,9 @@ func signsIn(h Headers) (s Signs) {
 	}
 	if h.Set&HasAcceptLanguage != 0 {
 		s |= SignAcceptLanguage
+	}
+	if h.Set&HasKey != 0 {
+		s |= SignKey
 	}
 	return s
 }

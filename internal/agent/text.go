@@ -14,7 +14,7 @@ func (c Contradiction) String() string {
 
 // String returns the names of the signs, such as "cookie+referer+known"; "" for none.
 func (s Signs) String() string {
-	return spell(uint32(s), "cookie", "authorization", "referer", "fetch-metadata", "accept-language", "known")
+	return spell(uint32(s), "cookie", "authorization", "referer", "fetch-metadata", "accept-language", "key", "known")
 }
 
 var productNames = [...]string{"", "chrome", "edge", "firefox", "safari", "opera", "samsung", "explorer"}

@@ -110,7 +110,7 @@ func otherNeedles() []needle {
 		needlesOf(hintBreak, match.Anywhere, "\r", "\n"),
 		append(
 			needlesOf(hintNoSQL, match.Anywhere, "[$", "$where", "$func", "{\"$", "{'$"),
-			needlesOf(signs(Internal), match.Anywhere, "//169.254.169.254", "//169.254.170.2", "//metadata.google.internal", "//100.100.100.200/", "//[fd00:ec2::254]", "gopher://", "\x02dict://", "\x02ldap://", "\x02tftp://", "=gopher:", "kubernetes.default.svc/")...)...,
+			needlesOf(signs(Internal), match.Anywhere, "//169.254.169.254", "//169.254.170.2", "//metadata.google.internal", "//100.100.100.200/", "//[fd00:ec2::254]", "gopher://", "\x02dict://", "\x02ldap://", "\x02tftp://", "=gopher:", "kubernetes.default.svc/", "autodiscover.json?@")...)...,
 	)
 	// What stands for a space between a command and its argument.
 	for c := byte('!'); c < 0x7f; c++ {

@@ -139,7 +139,31 @@ func method(r *cloudfront.Record) uint64 {
 	case "HEAD":
 		return isRead | isHead
 	}
-	return 0
+	return oddMethod(r.Raw(cloudfront.FieldCSMethod))
+}
+
+// oddMethod tells methods for which nobody has a use who uses a site from those of WebDAV
+// and its kin, which office programs and file managers try on any server. CloudFront
+// refuses both.
+func oddMethod(method []byte) uint64 {
+	var upper [16]byte
+	if len(method) == 0 || len(method) > len(upper) {
+		return 0
+	}
+	for i, c := range method {
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A' // a clumsy program's "get" is no other method
+		}
+		upper[i] = c
+	}
+	switch string(upper[:len(method)]) {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "PRI", "PURGE", "LINK", "UNLINK", "SOURCE",
+		"PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "ACL", "MKCALENDAR", "BIND", "UNBIND", "REBIND",
+		"CHECKIN", "CHECKOUT", "UNCHECKOUT", "MERGE", "MKACTIVITY", "MKWORKSPACE", "UPDATE", "LABEL", "ORDERPATCH", "VERSION-CONTROL", "BASELINE-CONTROL",
+		"SUBSCRIBE", "UNSUBSCRIBE", "NOTIFY", "POLL", "M-SEARCH":
+		return 0
+	}
+	return isOddMethod
 }
 
 // origin says whether the client came from a page of the same host or of another.
@@ -164,16 +188,40 @@ func origin(referer, host []byte) uint64 {
 	return isExternal
 }
 
+// fetchSite is origin for what comes without a referer, which a page may forbid: by what
+// browsers add to their requests.
+func fetchSite(headers []byte) uint64 {
+	const name = "sec-fetch-site:"
+	for {
+		i := bytes.Index(headers, []byte("ite:"))
+		if i < 0 {
+			return 0
+		}
+		value := headers[i+len("ite:"):]
+		if start := i + len("ite:") - len(name); start >= 0 && bytes.EqualFold(headers[start:start+len(name)], []byte(name)) {
+			switch {
+			case hasPrefix(value, "same-origin"):
+				return isLinked
+			case hasPrefix(value, "same-site"), hasPrefix(value, "cross-site"):
+				return isExternal
+			}
+			return 0
+		}
+		headers = value
+	}
+}
+
 // signIn tells attempts to sign in that failed from those that did not. Places where
 // people sign in answer 401, 403 or 422, or show their form again; those for programs
 // answer 400, too. WordPress answers 200 when a password is wrong, and redirects when
 // it is right; its XML-RPC door answers 200 to everything. Interfaces of administrators
 // take credentials anywhere; what their own pages post, and is refused, is no attempt.
+// Neither is what a service reports to "/auth/webhook" with a secret that was changed.
 func signIn(request, f uint64, status uint16) uint64 {
 	if request&(isPost|pathAdmin|isLinked) == isPost|pathAdmin && f&wasServed != 0 && f&wasDenied != 0 {
 		return wasLoginFailed
 	}
-	if request&isPost == 0 || f&wasServed == 0 || request&(pathLogin|pathToken|pathWPLogin|pathXMLRPC) == 0 || request&isJetpack != 0 {
+	if request&isPost == 0 || f&wasServed == 0 || request&(pathLogin|pathToken|pathWPLogin|pathXMLRPC) == 0 || request&(isJetpack|pathHook) != 0 {
 		return 0
 	}
 	switch {

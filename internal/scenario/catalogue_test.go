@@ -43,7 +43,13 @@ func TestCases(t *testing.T) {
 	m := set.NewMatcher()
 	for _, c := range cases(t) {
 		set.site = newSite() // nothing is known of the site
-		names := hitNames(m, parseRequest(t, c.request).record(t))
+		r := parseRequest(t, c.request)
+		if status, ok := r.with["before"]; ok {
+			first := r.but("names", browserNames)
+			first.status = status
+			m.Match(first.record(t), nil)
+		}
+		names := hitNames(m, r.record(t))
 		if c.scenario == "nothing" {
 			names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, "http-flood") })
 			if len(names) > 0 {

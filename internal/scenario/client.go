@@ -56,6 +56,11 @@ func (m *Matcher) note(c *agent.Client, userAgent []byte) (f uint64) {
 	if kind&agent.Browser == 0 {
 		f |= m.packager(userAgent)
 	}
+	// What says no more than "Mozilla/5.0" has no name of its own.
+	named := kind&(agent.Library|agent.App|agent.WebView|agent.Bot) != 0 || !hasPrefix(userAgent, "Mozilla/")
+	if named && kind&(agent.Browser|agent.Headless|agent.Tool|agent.Broken|agent.Empty) == 0 {
+		f |= saysProgram
+	}
 	return f | attack(m.scanner.UserAgent(userAgent))
 }
 
@@ -82,7 +87,7 @@ var ofSigns = func() (facts [agent.SignsKnown << 1]uint64) {
 				*f |= t.fact
 			}
 		}
-		const attached = agent.SignCookie | agent.SignAuthorization | agent.SignReferer
+		const attached = agent.SignCookie | agent.SignAuthorization | agent.SignKey | agent.SignReferer
 		if signs&agent.SignsKnown != 0 && signs&attached == 0 {
 			*f |= isUnattached
 		}

@@ -9,6 +9,7 @@ const (
 	isPost uint64 = 1 << iota
 	isRead
 	isHead
+	isOddMethod
 	pathStatic
 	pathMedia
 	pathLogin
@@ -21,6 +22,7 @@ const (
 	pathShell
 	pathAdmin
 	pathAPI
+	pathHook
 	pathExploit
 	pathRestricted
 	pathCustomary
@@ -37,6 +39,7 @@ const (
 	isHostile
 	isTool
 	isLibrary
+	saysProgram
 	isBrowser
 	isNameless
 	isOutdated
@@ -104,6 +107,7 @@ var factsOfRequest = [requestFacts]Fact{
 	{"weir.post", "POST, PUT or PATCH"},
 	{"weir.read", "GET or HEAD"},
 	{"weir.head", "HEAD"},
+	{"weir.odd_method", "a method that neither HTTP nor WebDAV has, or that only tests servers: TRACE, CONNECT"},
 	{"weir.static", "the path is that of a part that pages are made of: a picture, style sheet, script, font, film"},
 	{"weir.media", "the path is that of a picture, film, sound or font"},
 	{"weir.login", "the path is a place to sign in"},
@@ -116,6 +120,7 @@ var factsOfRequest = [requestFacts]Fact{
 	{"weir.shell_path", "the path is a web shell by one of its usual names"},
 	{"weir.admin_path", "the path is an administrator's interface"},
 	{"weir.api_path", "the path is called by programs"},
+	{"weir.hook", "the path is where other services report what happened"},
 	{"weir.exploit_path", "the path is asked for only by those who exploit one known hole"},
 	{"weir.restricted_path", "the path is on the OWASP core rule set's list of files that sites do not mean to serve"},
 	{"weir.customary_path", "browsers, systems and crawlers ask for this path of every site"},
@@ -132,6 +137,7 @@ var factsOfRequest = [requestFacts]Fact{
 	{"weir.hostile", "any of the attacks, or a path that only attackers ask for"},
 	{"weir.tool", "the user agent is that of an attack tool"},
 	{"weir.library", "the user agent is that of an HTTP library or command-line client"},
+	{"weir.program", "the user agent is that of a program, known or not: neither a browser, driven or not, nor an attack tool, nor broken or missing"},
 	{"weir.browser", "the user agent is that of a browser"},
 	{"weir.nameless", "there is no user agent"},
 	{"weir.outdated", "the user agent is that of a browser that nobody has any more"},
@@ -147,11 +153,11 @@ var factsOfRequest = [requestFacts]Fact{
 	{"weir.cookie", "sends a cookie"},
 	{"weir.auth", "sends credentials in a header"},
 	{"weir.referer", "sends a referer"},
-	{"weir.familiar", "sends a cookie, credentials, a referer or headers that only browsers send"},
+	{"weir.familiar", "sends a cookie, credentials, a key or a signature of its own, a referer or headers that only browsers send"},
 	{"weir.stranger", "not familiar, where something is logged that could tell"},
-	{"weir.unattached", "sends neither a cookie nor credentials nor a referer, where something is logged that could tell"},
-	{"weir.linked", "the referer is a page of the same host"},
-	{"weir.external", "the referer is a page of another host"},
+	{"weir.unattached", "sends neither a cookie nor credentials, a key or a signature, nor a referer, where something is logged that could tell"},
+	{"weir.linked", "comes from a page of the same host: the referer says so, or Sec-Fetch-Site where a page may have kept it back, of a POST, an attack or what was refused"},
+	{"weir.external", "comes from a page of another host, likewise"},
 	{"weir.jetpack", "XML-RPC of a kind that cannot guess passwords"},
 	{"weir.cache_buster", "the query is nothing but a number or a random word, as one that is to miss the cache"},
 	{"weir.author_query", "WordPress is asked for an author by number, which tells his name"},

@@ -137,7 +137,7 @@ func adminPaths() []match.Needle[uint64] {
 		"/sonarqube", "/airflow", "/superset", "/metabase", "/jupyter", "/gitlab", "/gitea", "/hue", "/flower", "/telescope", "/horizon",
 		"/_cat/indices", "/_cluster/health", "/_all_dbs", "/_utils", "/actuator", "/console", "/h2-console", "/owa", "/ecp", "/exchange",
 		"/webmail", "/roundcube", "/squirrelmail", "/remote/login", "/vpn/index.html", "/sslvpn", "/logon.aspx", "/sap/admin", "/irj/portal",
-		"/weblogic", "/console/login", "/ibm/console", "/invoker", "/system_console", "/cfide/administrator", "/cgi-bin/webproc", "/setup.php", "/install.php", "/installer",
+		"/weblogic", "/console/login", "/ibm/console", "/invoker", "/system_console", "/global-protect", "/dana-na", "/+cscoe+", "/_vti_bin", "/telerik.web.ui.webresource.axd", "/sitecore", "/wsman", "/webui", "/jolokia", "/axis2", "/geoserver", "/elfinder", "/kcfinder", "/ckfinder", "/fckeditor", "/cfide/administrator", "/cgi-bin/webproc", "/setup.php", "/install.php", "/installer",
 	)
 }
 
@@ -173,7 +173,7 @@ func loginPaths() []match.Needle[uint64] {
 		list(pathLogin, match.WordEnd,
 			"login", "logon", "signin", "sign-in", "sign_in", "log-in", "log_in", "/authenticate", "/user/verify", "/users/verify", "login_check",
 			"logincheck", "login_submit", "loginsubmit", "login_process", "loginform", "loginpost", "login_post", "/credential", "/credentials", "/2fa", "/otp",
-			"/mfa", "j_security_check", "/saml", "/saml2", "/auth", "/session", "/sessions", "/sso",
+			"/mfa", "/totp", "-otp", "_otp", "verifyotp", "/passcode", "/two-factor", "/two_factor", "/twofactor", "verify-code", "verify_code", "verifycode", "j_security_check", "/saml", "/saml2", "/auth", "/session", "/sessions", "/sso",
 		),
 		list(pathToken, match.Anywhere, "/oauth", "/token", "/refresh"),
 		list(pathLogin|pathLoginForm, match.AtEnd, "/administrator/index.php"), // Joomla
@@ -209,5 +209,6 @@ func apiPaths() []match.Needle[uint64] {
 	return join(
 		list(pathAPI, match.Word, "/api", "/rest", "/rpc", "/graphql", "/ajax", "/json", "/wp-json", "/v1", "/v2", "/v3", "/v4", "/webhook", "/webhooks", "/feed", "/rss"),
 		list(pathAPI, match.WordEnd, "/api.php", "/ajax.php", "/admin-ajax.php", "/rpc.php", "/rest.php"),
+		list(pathHook, match.WordEnd, "/webhook", "/webhooks", "/hook", "/hooks", "/ipn"),
 	)
 }

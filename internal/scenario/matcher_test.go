@@ -15,7 +15,7 @@ import (
 // payloadScenarios judge the request line alone.
 var payloadScenarios = []string{
 	"http-backdoor", "http-bad-user-agent", "http-command-injection", "http-header-injection",
-	"http-hostile-slow", "http-path-traversal", "http-range-attack", "http-range-wide", "http-secret-files", "http-sensitive-files", "http-wordpress-authors", "http-sqli", "http-xss",
+	"http-hostile-slow", "http-path-traversal", "http-payload-stranger", "http-range-attack", "http-range-wide", "http-secret-files", "http-sensitive-files", "http-wordpress-authors", "http-sqli", "http-xss",
 }
 
 func TestOurOwnBlockIsNoEvidence(t *testing.T) {

@@ -94,6 +94,7 @@ func (r request) columns(t testing.TB) map[cloudfront.Field]string {
 		cloudfront.FieldOriginFBL:               edge[3],
 		cloudfront.FieldSCContentType:           escape(r.option("type", "text/html; charset=utf-8")),
 		cloudfront.FieldCSHeaderNames:           escapedNames.String(),
+		cloudfront.FieldCSHeaders:               orDash(escapeHeader(r.with["headers"])),
 		cloudfront.FieldASN:                     orDash(r.with["asn"]),
 		cloudfront.FieldTimeTaken:               r.option("took", "0.050"),
 		cloudfront.FieldCSBytes:                 r.option("size", "412"),
@@ -121,6 +122,14 @@ func escape(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// escapeHeader is one header as cs-headers holds it.
+func escapeHeader(header string) string {
+	if header == "" {
+		return ""
+	}
+	return escape(header) + "%0A"
 }
 
 // record parses the request from a log of all columns but those left out.

@@ -70,6 +70,9 @@ func (m *Matcher) find(r *cloudfront.Record) {
 	if f&hostile != 0 {
 		f |= isHostile
 	}
+	if f&(hasReferer|isFamiliar) == isFamiliar && (f&(isPost|isHostile) != 0 || answer&wasRefused != 0) {
+		f |= fetchSite(r.Raw(cloudfront.FieldCSHeaders))
+	}
 	m.facts[0], m.facts[1] = f, m.conclude(r, f, answer)
 }
 
