@@ -25,6 +25,7 @@ func (p *plan) wrote(w *write, now time.Time, token string) []*entry {
 			p.release(e, now.UnixMilli())
 		}
 	}
+	p.fasten(s, now.UnixMilli())
 	for c, keep := range s.copies {
 		if !keep {
 			s.uncopy(c)
@@ -104,6 +105,7 @@ func (p *plan) failed(w *write, now time.Time, how outcome, err error) *entry {
 		}
 		s.doubt = now
 		p.bind(s, w.adds)
+		p.loosen(s, w.drops, now.UnixMilli())
 		p.writes.unsure(now)
 	case invalid:
 		return p.refuse(w, now, err)

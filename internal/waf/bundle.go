@@ -278,7 +278,7 @@ func (e *entry) covered(adds map[*entry]bool) bool {
 
 // waits reports whether u would be in no IP set, though there is room for it.
 func (u *entry) waits(adds map[*entry]bool) bool {
-	return (u.class == pending || u.class == bound || u.class == sheltered && !u.shielded()) && !adds[u.top()]
+	return (u.comes() || u.class == sheltered && !u.shielded()) && !adds[u.top()]
 }
 
 // reclaim finds among the orphans entries that were made before a restart: those

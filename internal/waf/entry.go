@@ -13,6 +13,7 @@ type entry struct {
 	rest   []*entry // what it stood for, and may not leave before that is held
 	owed   *entry   // that may not leave before this one is held
 	bound  *set     // an unanswered write may have brought it there
+	loose  bool     // an unanswered write may have taken it out of its home
 	heir   *entry   // the same prefix in another pool: this one stays until that one is held
 
 	created int64 // as last wanted
@@ -169,17 +170,25 @@ func (p *plan) in(e *entry) {
 	}
 }
 
-// enforced reports whether an IP set holds e, or what stands for it.
-func (e *entry) enforced() bool { return e.home != nil || e.shielded() }
+// enforced reports whether an IP set holds e, or what stands for it, for certain.
+func (e *entry) enforced() bool { return e.home != nil && !e.loose || e.shielded() }
 
 // shielded reports whether an IP set holds what stands for e, or for that.
 func (e *entry) shielded() bool {
 	for o := e.over; o != nil; o = o.over {
-		if o.home != nil {
+		if o.home != nil && !o.loose {
 			return true
 		}
 	}
 	return false
+}
+
+// goes reports whether e is held, and about to be dropped since nobody wants it.
+func (e *entry) goes() bool { return !e.wanted && (e.class == lapsed || e.class == lifted) }
+
+// comes reports whether e is about to be held, or it is about to be known whether it is.
+func (e *entry) comes() bool {
+	return e.class == pending || e.class == bound || e.loose && e.wanted
 }
 
 // top is the widest entry that stands for e, or e itself.

@@ -146,3 +146,42 @@ func TestABanThatIsLiftedWhileItChangesItsPool(t *testing.T) {
 		}
 	})
 }
+
+// A ban comes back to the pool that it left, while the write that took it out there is
+// unanswered and may be carried out late: the other pool keeps it until it is known
+// which of the two was first.
+func TestABanThatReturnsToWhereItMayBeLeaving(t *testing.T) {
+	for delay := time.Duration(0); delay < 16*time.Second; delay += 500 * time.Millisecond {
+		heirs(t, "captcha", func(t *testing.T, f *fakeWAF, becomes func(string)) {
+			becomes("block")
+			pass(10 * time.Second)
+			if !f.find("weir-block-v4-0").held[v4(1)] {
+				t.Fatal("did not change its pool")
+			}
+			failed := make(chan struct{})
+			f.breaks(func(call string) fault {
+				select {
+				case <-failed:
+				default:
+					if call == "UpdateIPSet" {
+						close(failed)
+						return landsLate
+					}
+				}
+				return fine
+			})
+			<-failed // what captcha held is over, after its grace
+			f.check = func(_ *fakeSet, _ map[netip.Prefix]bool, _ time.Time) {
+				if !f.find("weir-block-v4-0").held[v4(1)] && !f.find("weir-captcha-v4-0").held[v4(1)] {
+					t.Errorf("back after %s: %v: held nowhere", delay, time.Now())
+				}
+			}
+			pass(delay)
+			becomes("captcha")
+			pass(3 * time.Minute)
+			if f.find("weir-block-v4-0").held[v4(1)] || !f.find("weir-captcha-v4-0").held[v4(1)] {
+				t.Errorf("back after %s: not where it belongs in the end", delay)
+			}
+		})
+	}
+}

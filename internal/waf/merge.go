@@ -58,6 +58,9 @@ func (p *plan) got(s *set, r reading, now time.Time) merged {
 		s.supersede(s.token)
 		s.tried = nil
 	}
+	if r.token != s.token || now.Sub(s.doubt) >= landsFor {
+		p.fasten(s, now.UnixMilli())
+	}
 	s.token, s.desc, s.readAt = r.token, r.desc, now
 	s.adopted, s.known, s.missing, s.refused = true, true, false, false
 	s.staleRead, s.failures, s.err = 0, 0, nil
@@ -178,7 +181,7 @@ func (p *plan) absorb(s *set, r reading, first bool, now time.Time) merged {
 	}
 	m.drift = m.strange > 0
 	for _, e := range missed {
-		m.drift = m.drift || !e.class.leaves()
+		m.drift = m.drift || !e.class.leaves() && !e.loose
 		if !e.hand && e.wanted && !e.poison {
 			m.removed = append(m.removed, e.bans()...)
 		}

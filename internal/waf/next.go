@@ -57,6 +57,9 @@ func (p *plan) next(now time.Time) step {
 		if len(s.bound) > 0 && now.Sub(s.doubt) >= boundFor {
 			p.unbind(s)
 		}
+		if len(s.loose) > 0 && s.known && now.Sub(s.doubt) >= landsFor { // the last reading was too early
+			s.known, s.readAfter = false, now
+		}
 	}
 	if st, ok := p.nextOrphans(now); ok {
 		return st

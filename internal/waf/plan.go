@@ -22,6 +22,7 @@ const (
 	trustRead    = 500 * time.Millisecond
 	readAhead    = 300 * time.Millisecond // before a slot that this Writer wants it begins no read, which might miss it
 	contestedFor = time.Minute
+	landsFor     = 15 * time.Second // after its call failed, a write may still be carried out
 )
 
 // settings are what a plan is made from. Nothing in them changes.

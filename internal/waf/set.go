@@ -25,7 +25,8 @@ type set struct {
 	copies    map[netip.Prefix]bool // held, but another set is the home. true: people put it in both, keep it; false: a duplicate of ours, drop it
 	kept      int                   // copies that are true
 	opaque    []string              // held entries that cannot be read; written back as they are
-	bound     []*entry              // of the latest unanswered write
+	bound     []*entry              // that unanswered writes may have brought
+	loose     []*entry              // that they may have taken out
 	tried     map[netip.Prefix]bool // adds that may have landed, or may yet
 	readAt    time.Time
 	doubt     time.Time // latest unanswered write
@@ -50,7 +51,7 @@ type set struct {
 // join makes s the home of e.
 func (p *plan) join(s *set, e *entry, now int64) {
 	p.out(e)
-	e.home, e.at, e.since, e.bound = s, int32(len(s.members)), 0, nil
+	e.home, e.at, e.since, e.bound, e.loose = s, int32(len(s.members)), 0, nil, false
 	e.spilled = false
 	s.members = append(s.members, e)
 	p.in(e)
@@ -61,7 +62,7 @@ func (p *plan) join(s *set, e *entry, now int64) {
 func (p *plan) leave(e *entry) {
 	p.out(e)
 	e.home.members = unlist(e.home.members, e)
-	e.home = nil
+	e.home, e.loose = nil, false
 	p.in(e)
 	p.shelter(e, 0)
 }
@@ -156,6 +157,39 @@ func (p *plan) unbind(s *set) {
 		}
 	}
 	s.bound = nil
+}
+
+// loosen notes that an unanswered write may have taken entries out of their set: whoever
+// is banned again meanwhile is not let go elsewhere because of them.
+func (p *plan) loosen(s *set, entries []*entry, now int64) {
+	for _, e := range entries {
+		if e.home != s || e.loose {
+			continue
+		}
+		p.out(e)
+		e.loose = true
+		p.in(e)
+		p.retell(e)
+		s.loose = append(s.loose, e)
+		if e.wanted { // again, since the write was put together
+			p.detain(e, now)
+		}
+	}
+}
+
+// fasten ends that: it is known what s holds.
+func (p *plan) fasten(s *set, now int64) {
+	list := s.loose
+	s.loose = nil
+	for _, e := range list {
+		if e.home != s || !e.loose {
+			continue
+		}
+		p.out(e)
+		e.loose = false
+		p.in(e)
+		p.shelter(e, now)
+	}
 }
 
 // supersede remembers that token is no longer the set's newest. Reads may be

@@ -72,7 +72,7 @@ func (pl *pool) unheldIn(entries *index, list []*entry) iter.Seq2[*entry, *entry
 		for _, e := range list {
 			for bits := e.prefix.Bits() - 1; bits >= e.prefix.Addr().BitLen()-to; bits-- {
 				wide, _ := e.prefix.Addr().Prefix(bits)
-				if u := pl.entries.get(wide); u != nil && (u.class == pending || u.class == bound) && !yield(e, u) {
+				if u := pl.entries.get(wide); u != nil && u.comes() && !yield(e, u) {
 					return
 				}
 			}
@@ -91,6 +91,11 @@ func (pl *pool) unheld() iter.Seq[*entry] {
 		for _, s := range pl.sets {
 			for _, e := range s.bound {
 				if e.bound == s && e.class == bound && !yield(e) {
+					return
+				}
+			}
+			for _, e := range s.loose {
+				if e.home == s && e.comes() && !yield(e) {
 					return
 				}
 			}

@@ -142,7 +142,7 @@ func (p *plan) prevails(e *entry, now int64) bool {
 			continue
 		}
 		switch {
-		case !old.wanted && (old.class == lapsed || old.class == lifted) && !e.enforced():
+		case old.goes() && !e.enforced():
 			p.succeed(old, e, now)
 		case !old.wanted:
 		case p.passing && old.pass == p.round && pl.key.index() < e.pool.key.index():
@@ -152,6 +152,15 @@ func (p *plan) prevails(e *entry, now int64) bool {
 		}
 	}
 	return true
+}
+
+// detain has what other pools are about to drop stay until e is held.
+func (p *plan) detain(e *entry, now int64) {
+	for pl := range p.poolsOf(e.pool.key.family) {
+		if old := pl.entries.get(e.prefix); old != nil && old != e && !old.made && old.goes() {
+			p.succeed(old, e, now)
+		}
+	}
 }
 
 // poolsOf gives the pools of a family that have entries.
