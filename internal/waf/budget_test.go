@@ -208,7 +208,9 @@ func TestTheGateForPrefixes(t *testing.T) {
 			counts[x]++
 		}
 		for text, ok := range insisted {
+			s.mu.Lock()
 			s.bans[pfx(text)] = Entry{Prefix: pfx(text), Wide: true, Until: time.Now().Add(time.Hour), Created: time.Now()}
+			s.mu.Unlock()
 			if ok {
 				want = append(want, pfx(text))
 			} else {

@@ -613,6 +613,8 @@ func TestActionsAndMalformedEntries(t *testing.T) {
 		cfg := s.config(f)
 		cfg.Registerer = reg
 		put := func(p netip.Prefix, action string) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			s.bans[p] = Entry{Prefix: p, Action: action, Until: time.Now().Add(time.Hour), Created: time.Now()}
 		}
 		put(v4(1), "block")
